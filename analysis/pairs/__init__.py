@@ -1,0 +1,1 @@
+"""Minimal pairs of captions: one set per file."""

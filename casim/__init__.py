@@ -1,0 +1,1 @@
+"""Text-to-motion models with pooled or token-level text injection."""

@@ -1,0 +1,1 @@
+"""Motion generators: one file each."""

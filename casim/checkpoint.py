@@ -1,0 +1,85 @@
+"""Saves and loads a run's weights and config: safetensors and JSON, each written atomically."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor, nn
+
+from casim.record import write_atomic
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
+    """Writes tensors to a safetensors file; `half` stores floating point as float16."""
+    kept = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+    write_atomic(path, save_bytes(kept))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; float16 comes back as float32.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a whole safetensors file (truncated, or pickled, which is never read).
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no weights at {path}")
+    data = path.read_bytes()
+    if data[:2] in (b"PK", b"\x80\\x02") or data[:1] == b"\x80":
+        raise ValueError(f"{path} is a pickled file, which could run code; only safetensors are read")
+    try:
+        tensors = load_bytes(data)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
+    return {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
+
+
+def save_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes `folder/config.json`."""
+    write_atomic(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """The config of a run.
+
+    Raises:
+        FileNotFoundError: the folder is no run.
+        ValueError: the file is not JSON.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} is no run: it has no {CONFIG}")
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Loads weights into a module, strictly.
+
+    Raises:
+        ValueError: a name or a shape differs; the message names the first ones.
+    """
+    own = module.state_dict()
+    missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    shapes = [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
+    if missing or extra or shapes:
+        parts = [
+            f"{what} {', '.join(n[:3])}"
+            for what, n in (("lacks", missing), ("has the unknown", extra), ("has other shapes for", shapes))
+            if n
+        ]
+        raise ValueError(f"{source} does not fit the model of its config: it {'; it '.join(parts)}")
+    module.load_state_dict(dict(tensors))

@@ -1,0 +1,51 @@
+"""Command line: turns a typed function into a command; a user's mistake is one line and exit code 2."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+from rich.console import Console
+
+USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def run(main: Callable[..., Any], argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Parses `argv` into the parameters of `main`, calls it, and gives the exit code.
+
+    0 done, 1 a failure that is not the user's, 2 wrong input (one line on standard error), 130 interrupted.
+    `main` may return an exit code of its own. `CASIM_TRACEBACK=1` shows the traceback of wrong input too.
+    """
+    try:
+        result = tyro.cli(main, args=argv, prog=prog)
+        return result if isinstance(result, int) else 0
+    except SystemExit as stop:  # tyro: --help gives 0, a parse error 2
+        return stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except USER_ERRORS as error:
+        if os.environ.get("CASIM_TRACEBACK"):
+            raise
+        return _fail(" ".join(str(error).split()), 2)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(
+                f"disk full while writing {error.filename or 'a file'}; nothing half-written was left", 2
+            )
+        raise
+
+
+def _fail(message: str, code: int) -> int:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(message)}")
+    return code
+
+
+def _plain(message: str) -> str:
+    return message.replace("[", "\\[")
+
+
+def main_exit(main: Callable[..., Any]) -> None:
+    """The body of `if __name__ == "__main__"` of every command."""
+    sys.exit(run(main))

@@ -1,0 +1,1 @@
+"""Motion codecs: one file each."""

@@ -1,0 +1,1 @@
+"""Datasets of motion and captions: one file each."""

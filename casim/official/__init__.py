@@ -1,0 +1,1 @@
+"""The authors' checkpoints, mapped to ours and back: one file per system."""

@@ -1,0 +1,93 @@
+"""A plugin is a file: names, loading and restoring of plugins, with a hint for a wrong name."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Plugin names of `package` (file stems), sorted; files whose name begins with "_" are not plugins."""
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+def closest(kind: str, name: str, known: Iterable[str]) -> str:
+    """Error text for an unknown name: what was asked, the nearest names, and all names."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}"
+
+
+def load(base: type[T], package: str, name: str) -> type[T]:
+    """The subclass of `base` that the file `name` of `package` defines.
+
+    Raises:
+        ValueError: no such file; the message suggests the nearest names.
+        TypeError: the file does not hold exactly one public subclass of `base`.
+    """
+    if name not in names(package):
+        raise ValueError(
+            closest(package.rsplit(".", 1)[-1].rstrip("s").replace("_", " "), name, names(package))
+        )
+    module = importlib.import_module(f"{package}.{name}")
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    ]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} must define one subclass of {base.__name__}, found {len(found)}")
+    return found[0]
+
+
+def owner(config: Any) -> type:
+    """The plugin class whose nested `Config` this is an instance of."""
+    config_type = type(config)
+    outer = config_type.__qualname__.partition(".")[0]
+    return getattr(sys.modules[config_type.__module__], outer)
+
+
+def build(config: Any, *args: Any, **kwargs: Any) -> Any:
+    """An instance of the plugin that `config` belongs to."""
+    return owner(config)(config, *args, **kwargs)
+
+
+def describe(config: Any) -> dict[str, Any]:
+    """A plugin's config as JSON: its fields and the plugin's name under "plugin"."""
+    return {"plugin": type(config).__module__.rpartition(".")[2], **asdict(config)}
+
+
+def restore(config_type: type[T], values: Mapping[str, Any]) -> T:
+    """A (nested) config dataclass from JSON values; tuples come back from lists.
+
+    Raises:
+        ValueError: a key that the config does not have.
+    """
+    known = {field.name: field for field in fields(config_type)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known) - {"plugin"})
+    if unknown:
+        raise ValueError(
+            f"{config_type.__qualname__} has no field {unknown[0]!r}; its fields: {', '.join(known)}"
+        )
+    return config_type(**{k: _restored(known[k].type, v) for k, v in values.items() if k != "plugin"})
+
+
+def _restored(annotation: Any, value: Any) -> Any:
+    if isinstance(value, Mapping) and is_dataclass(annotation):
+        return restore(annotation, value)  # type: ignore[type-var]
+    if isinstance(value, list):
+        return tuple(_restored(None, item) for item in value)
+    return value

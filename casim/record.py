@@ -1,0 +1,234 @@
+"""Run records: the only thing the project writes for others to read. One JSON file per run, no torch."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+VERSION = 1
+FILE = "record.json"
+PACKAGES = ("casim", "torch", "transformers", "diffusers", "accelerate", "numpy", "scipy", "safetensors")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Measure(_Strict):
+    """One number with what is needed to judge it."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+    """Lower and upper end of a 95 % interval."""
+    n: int | None = None
+    """Independent items behind the number."""
+    unit: str = ""
+    higher_is_better: bool | None = None
+    protocol: str = ""
+    """The protocol in words: split, samples, guidance, resampling."""
+
+
+class Revision(_Strict):
+    """State of the source tree."""
+
+    commit: str = "unknown"
+    dirty: bool = False
+
+
+class Source(_Strict):
+    """Something a run read: another run or a data folder, by relative name and content hash."""
+
+    run: str
+    sha256: str
+
+
+class Artifact(_Strict):
+    """A file beside the record."""
+
+    path: str
+    sha256: str
+
+
+class RunRecord(_Strict):
+    """What was run, from what, with what result."""
+
+    version: int = VERSION
+    kind: str
+    """train, sample, evaluate, probe, bench, prepare."""
+    name: str
+    status: Literal["running", "done", "failed", "interrupted"] = "running"
+    argv: list[str] = []
+    config: dict[str, Any] = {}
+    seed: int | None = None
+    revision: Revision = Revision()
+    packages: dict[str, str] = {}
+    device: str = "cpu"
+    threads: int | None = None
+    started: str = ""
+    finished: str = ""
+    inputs: dict[str, Source] = {}
+    results: dict[str, Measure] = {}
+    artifacts: dict[str, Artifact] = {}
+    error: str = ""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files with their names, as hex."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def relative(path: Path | str) -> str:
+    """A path without host, user or absolute part: below `$CASIM_DATA`, the package, the working folder, or its name."""
+    path = Path(path).resolve()
+    roots = {
+        "$CASIM_DATA": os.environ.get("CASIM_DATA"),
+        "casim": str(Path(__file__).parent),
+        "": str(Path.cwd()),
+    }
+    for name, root in roots.items():
+        if root and path.is_relative_to(Path(root).resolve()):
+            return (Path(name) / path.relative_to(Path(root).resolve())).as_posix()
+    return path.name
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes `data` under a temporary name, then renames: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(record: RunRecord, folder: Path) -> Path:
+    """Writes `folder/record.json` atomically; gives its path."""
+    path = folder / FILE
+    write_atomic(path, (json.dumps(record.model_dump(), indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def load(path: Path) -> RunRecord:
+    """The record in a file or folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is not a record of this version.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.exists():
+        raise FileNotFoundError(f"no record at {path} (expected {FILE})")
+    try:
+        return RunRecord.model_validate_json(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{file} is not a record of version {VERSION}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def find(*roots: Path) -> list[tuple[Path, RunRecord]]:
+    """All records below the roots, as (folder, record), sorted by folder."""
+    files = sorted({file for root in roots for file in ([root] if root.is_file() else root.rglob(FILE))})
+    return [(file.parent, load(file)) for file in files]
+
+
+def begin(
+    kind: str,
+    name: str,
+    config: Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> RunRecord:
+    """A record with status "running" and the provenance of this process filled in."""
+    return RunRecord(
+        kind=kind,
+        name=name,
+        argv=_argv(),
+        config=dict(config),
+        seed=seed,
+        revision=_revision(),
+        packages={"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _installed(p))},
+        device=device,
+        threads=threads,
+        started=_now(),
+    )
+
+
+@contextmanager
+def opened(record: RunRecord, folder: Path) -> Iterator[RunRecord]:
+    """Writes the record at start and again at the end, so that a crash leaves a record with its error."""
+    save(record, folder)
+    try:
+        yield record
+        record.status = "done" if record.status == "running" else record.status
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        record.status = "interrupted" if stopped else "failed"
+        record.error = "".join(traceback.format_exception_only(error)).strip()
+        raise
+    finally:
+        record.finished = _now()
+        save(record, folder)
+
+
+def attach(record: RunRecord, folder: Path, *files: Path) -> None:
+    """Lists files below the record's folder as its artifacts, with their hashes."""
+    for file in files:
+        path = file.relative_to(folder).as_posix()
+        record.artifacts[path] = Artifact(path=path, sha256=sha256(file))
+
+
+def _argv() -> list[str]:
+    module = (
+        sys.modules["__main__"].__spec__.name if getattr(sys.modules["__main__"], "__spec__", None) else ""
+    )
+    head = (
+        ["python", "-m", module.removesuffix(".__main__")] if module else ["python", Path(sys.argv[0]).name]
+    )
+    return head + [relative(a) if a.startswith("/") else a for a in sys.argv[1:]]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _revision() -> Revision:
+    def git(*words: str) -> str:
+        run = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True
+        )
+        return run.stdout.strip()
+
+    try:
+        return Revision(commit=git("rev-parse", "HEAD"), dirty=bool(git("status", "--porcelain", "-uno")))
+    except (OSError, subprocess.CalledProcessError):
+        return Revision()

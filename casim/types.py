@@ -1,0 +1,251 @@
+"""The types every part of the project exchanges, and the bases of the plugin kinds."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+
+SPECIAL = -1
+"""Word index of a token that belongs to no word: start, end and padding markers."""
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a caption in reading order: lower case, letters, digits and inner apostrophes."""
+    return tuple(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower()))
+
+
+@dataclass(frozen=True)
+class WordMap:
+    """Which word of the prompt each text token belongs to."""
+
+    words: tuple[str, ...]
+    """The prompt's words in reading order, lower case, punctuation dropped."""
+    token_word: tuple[int, ...]
+    """For each real token the index of its word, or `SPECIAL`; as long as the real tokens of the item."""
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """What a text encoder gives for a batch of prompts."""
+
+    tokens: Float[Tensor, "batch words width"]
+    mask: Bool[Tensor, "batch words"]
+    """True = real token."""
+    pooled: Float[Tensor, "batch slots width"]
+    """The encoder's own fixed-length summary: one slot for most encoders."""
+    words: tuple[WordMap, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def to(self, device: torch.device | str) -> "TextTokens":
+        """The same tokens on `device`."""
+        return replace(
+            self, tokens=self.tokens.to(device), mask=self.mask.to(device), pooled=self.pooled.to(device)
+        )
+
+    def __getitem__(self, items: Sequence[int]) -> "TextTokens":
+        """The rows `items`, in that order, padded as before."""
+        index = torch.as_tensor(list(items), device=self.tokens.device)
+        words = tuple(self.words[i] for i in items)
+        return TextTokens(self.tokens[index], self.mask[index], self.pooled[index], words)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a backbone sees of the text; fixed-length conditioning has a constant number of tokens."""
+
+    tokens: Float[Tensor, "batch cond width"]
+    mask: Bool[Tensor, "batch cond"]
+    """True = real token."""
+    pooled: Float[Tensor, "batch width"] | None = None
+    """A vector to add to every motion token, for injections that ask for it."""
+
+    @staticmethod
+    def concatenate(conditions: "Sequence[Condition]") -> "Condition":
+        """One batch out of several with equal numbers of tokens (classifier-free guidance)."""
+        pooled = [c.pooled for c in conditions if c.pooled is not None]
+        return Condition(
+            torch.cat([c.tokens for c in conditions]),
+            torch.cat([c.mask for c in conditions]),
+            torch.cat(pooled) if pooled else None,
+        )
+
+
+@dataclass(frozen=True)
+class WordSpan:
+    """A word of a caption and the frames that it describes, where the dataset knows them."""
+
+    word: int
+    """Index into the caption's words (see `WordMap.words`)."""
+    start: int
+    """First frame described."""
+    end: int
+    """One past the last frame described."""
+    segment: int
+    """Index of the action described, in order of time; -1 for words about no single action."""
+    is_content: bool
+    """True for words that name the action, its side, speed or count; False for "a", "person", "then"."""
+
+
+@dataclass(frozen=True)
+class ActionSpan:
+    """One action of a clip and when it happens."""
+
+    action: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Ground truth of a clip: what happens when, and which words say so."""
+
+    words: tuple[str, ...]
+    """The caption's words, as `WordMap.words` gives them."""
+    spans: tuple[WordSpan, ...]
+    """One per word, in reading order."""
+    actions: tuple[ActionSpan, ...]
+    """In order of time; simultaneous actions share their interval."""
+    kind: str
+    """Kind of caption: single, pair, while, triple."""
+    is_reversed: bool
+    """True if the text names the actions in another order than they happen."""
+
+
+@dataclass(frozen=True)
+class MotionBatch:
+    """Normalised, zero-padded clips with their captions."""
+
+    motion: Float[Tensor, "batch frames feats"]
+    mask: Bool[Tensor, "batch frames"]
+    """True = real frame; the real frames come first."""
+    texts: tuple[str, ...]
+    ids: tuple[str, ...]
+    alignment: tuple[Alignment, ...] | None = None
+    keywords: tuple[tuple[str, ...], ...] | None = None
+    """CoMo's eleven body-part and style strings."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def lengths(self) -> Int[Tensor, " batch"]:
+        """Real frames of each clip."""
+        return self.mask.sum(1)
+
+    def to(self, device: torch.device | str) -> "MotionBatch":
+        """The same batch on `device`."""
+        return replace(self, motion=self.motion.to(device), mask=self.mask.to(device))
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss to minimise, and its named parts for the log."""
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Float[Tensor, ""]]
+
+
+def frame_mask(
+    lengths: Int[Tensor, " batch"] | Sequence[int], frames: int | None = None
+) -> Bool[Tensor, "batch frames"]:
+    """True for the first `lengths[i]` frames of row i; as wide as the longest unless `frames` is given."""
+    lengths = torch.as_tensor(lengths)
+    width = int(lengths.max()) if frames is None else frames
+    return torch.arange(width, device=lengths.device)[None] < lengths[:, None]
+
+
+class Model(nn.Module, ABC):
+    """Anything with parameters that the trainer trains: a backbone or a codec."""
+
+    Config: ClassVar[type]
+
+    @abstractmethod
+    def loss(
+        self, batch: MotionBatch, condition: Condition | None, generator: torch.Generator | None = None
+    ) -> Losses:
+        """Training loss of a batch; randomness comes from `generator` (dropout: torch's global state)."""
+
+
+class Backbone(Model):
+    """A motion generator. `condition_width` is the width of the text tokens it wants."""
+
+    condition_width: int
+
+    @abstractmethod
+    def sample(
+        self, guided: Any, frames: Bool[Tensor, "batch frames"], generator: torch.Generator, **options: Any
+    ) -> Float[Tensor, "batch frames feats"]:
+        """Normalised motion for `guided` (a `casim.guidance.Guided`); `frames` is the mask of frames wanted."""
+
+
+class Codec(Model):
+    """A motion representation learned before the generator."""
+
+    @abstractmethod
+    def encode(self, batch: MotionBatch) -> Shaped[Tensor, "batch codes ..."]:
+        """Codes or latents of the clips."""
+
+    @abstractmethod
+    def decode(
+        self, codes: Shaped[Tensor, "batch codes ..."], mask: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch frames feats"]:
+        """Clips from codes or latents."""
+
+
+class TextEncoder(ABC):
+    """A frozen text encoder."""
+
+    Config: ClassVar[type]
+    width: int
+    """Width of tokens and pooled vectors."""
+    max_words: int
+    """Most tokens a prompt may have, markers included."""
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> TextTokens:
+        """Token states, mask, pooled vector and word map of the prompts.
+
+        Raises:
+            ValueError: a prompt has more tokens than `max_words`; the message gives both numbers.
+        """
+
+
+class Clips(ABC):
+    """One split of a dataset: clips that are read in batches."""
+
+    lengths: Int[np.ndarray, " clips"]
+    """Frames of each clip."""
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def batch(self, items: Sequence[int], seed: int | None = None) -> MotionBatch:
+        """The clips `items`; `seed` draws captions and crops, None takes the first caption and the whole clip."""
+
+
+class MotionDataset(ABC):
+    """A dataset: how its features are laid out and normalised, and its splits."""
+
+    Config: ClassVar[type]
+    spec: Any
+    """A `casim.features.FeatureSpec`."""
+    mean: Float[np.ndarray, " feats"]
+    std: Float[np.ndarray, " feats"]
+
+    @abstractmethod
+    def split(self, name: str) -> Clips:
+        """The split called `name`.
+
+        Raises:
+            ValueError: no such split; the message lists the names.
+        """

@@ -1,0 +1,1 @@
+"""Protocols, embedders and metrics."""

@@ -1,0 +1,1 @@
+"""Models that score or embed motion: one file each."""

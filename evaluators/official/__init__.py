@@ -1,0 +1,1 @@
+"""The authors' evaluator checkpoints, mapped to ours."""

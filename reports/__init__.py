@@ -1,0 +1,1 @@
+"""Records compiled into one offline HTML page."""
