@@ -36,7 +36,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise FileNotFoundError(f"no weights at {path}")
     data = path.read_bytes()
-    if data[:2] in (b"PK", b"\x80\\x02") or data[:1] == b"\x80":
+    if data[:2] == b"PK" or data[:1] == b"\x80":
         raise ValueError(f"{path} is a pickled file, which could run code; only safetensors are read")
     try:
         tensors = load_bytes(data)

@@ -31,9 +31,7 @@ def run(main: Callable[..., Any], argv: Sequence[str] | None = None, *, prog: st
         return _fail(" ".join(str(error).split()), 2)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            return _fail(
-                f"disk full while writing {error.filename or 'a file'}; nothing half-written was left", 2
-            )
+            return _fail(f"disk full while writing {error.filename or 'a file'}; nothing half-written was left", 2)
         raise
 
 

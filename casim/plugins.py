@@ -36,9 +36,7 @@ def load(base: type[T], package: str, name: str) -> type[T]:
         TypeError: the file does not hold exactly one public subclass of `base`.
     """
     if name not in names(package):
-        raise ValueError(
-            closest(package.rsplit(".", 1)[-1].rstrip("s").replace("_", " "), name, names(package))
-        )
+        raise ValueError(closest(package.rsplit(".", 1)[-1].rstrip("s").replace("_", " "), name, names(package)))
     module = importlib.import_module(f"{package}.{name}")
     found = [
         value
@@ -79,9 +77,7 @@ def restore(config_type: type[T], values: Mapping[str, Any]) -> T:
     known = {field.name: field for field in fields(config_type)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known) - {"plugin"})
     if unknown:
-        raise ValueError(
-            f"{config_type.__qualname__} has no field {unknown[0]!r}; its fields: {', '.join(known)}"
-        )
+        raise ValueError(f"{config_type.__qualname__} has no field {unknown[0]!r}; its fields: {', '.join(known)}")
     return config_type(**{k: _restored(known[k].type, v) for k, v in values.items() if k != "plugin"})
 
 

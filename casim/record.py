@@ -97,7 +97,7 @@ def sha256(path: Path) -> str:
 
 
 def relative(path: Path | str) -> str:
-    """A path without host, user or absolute part: below `$CASIM_DATA`, the package, the working folder, or its name."""
+    """A path without host, user or absolute part: below `$CASIM_DATA`, the package or the working folder."""
     path = Path(path).resolve()
     roots = {
         "$CASIM_DATA": os.environ.get("CASIM_DATA"),
@@ -141,9 +141,7 @@ def load(path: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(file.read_bytes())
     except ValueError as error:
-        raise ValueError(
-            f"{file} is not a record of version {VERSION}: {str(error).splitlines()[0]}"
-        ) from error
+        raise ValueError(f"{file} is not a record of version {VERSION}: {str(error).splitlines()[0]}") from error
 
 
 def find(*roots: Path) -> list[tuple[Path, RunRecord]]:
@@ -201,12 +199,8 @@ def attach(record: RunRecord, folder: Path, *files: Path) -> None:
 
 
 def _argv() -> list[str]:
-    module = (
-        sys.modules["__main__"].__spec__.name if getattr(sys.modules["__main__"], "__spec__", None) else ""
-    )
-    head = (
-        ["python", "-m", module.removesuffix(".__main__")] if module else ["python", Path(sys.argv[0]).name]
-    )
+    module = sys.modules["__main__"].__spec__.name if getattr(sys.modules["__main__"], "__spec__", None) else ""
+    head = ["python", "-m", module.removesuffix(".__main__")] if module else ["python", Path(sys.argv[0]).name]
     return head + [relative(a) if a.startswith("/") else a for a in sys.argv[1:]]
 
 

@@ -183,7 +183,7 @@ class Backbone(Model):
     def sample(
         self, guided: Any, frames: Bool[Tensor, "batch frames"], generator: torch.Generator, **options: Any
     ) -> Float[Tensor, "batch frames feats"]:
-        """Normalised motion for `guided` (a `casim.guidance.Guided`); `frames` is the mask of frames wanted."""
+        """Normalised motion for `guided` (`casim.guidance.Guided`); `frames` masks the frames wanted."""
 
 
 class Codec(Model):
@@ -230,7 +230,7 @@ class Clips(ABC):
 
     @abstractmethod
     def batch(self, items: Sequence[int], seed: int | None = None) -> MotionBatch:
-        """The clips `items`; `seed` draws captions and crops, None takes the first caption and the whole clip."""
+        """The clips `items`; `seed` draws caption and crop, None takes the first caption, uncropped."""
 
 
 class MotionDataset(ABC):
