@@ -11,10 +11,35 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
+from casim.plugins import closest
 from casim.record import write_atomic
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+BUNDLED = Path(__file__).parent / "assets"
+
+
+def runs() -> dict[str, Path]:
+    """All runs known by name: those below `runs/` of the working folder, then those that come with the package."""
+    roots = (BUNDLED, Path("runs"))
+    return {p.parent.relative_to(root).as_posix(): p.parent for root in roots for p in sorted(root.rglob(CONFIG))}
+
+
+def find_run(name: str | Path) -> Path:
+    """The folder of a run, given as a folder, as a name below `runs/`, or as the name of a bundled run.
+
+    Raises:
+        FileNotFoundError: the folder exists but holds no config, so it is no run.
+        ValueError: no such run; the message suggests the nearest names.
+    """
+    folder, known = Path(name), runs()
+    if (folder / CONFIG).is_file():
+        return folder
+    if str(name) in known:
+        return known[str(name)]
+    if folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no run: it has no {CONFIG}; name the folder that training wrote")
+    raise ValueError(closest("run", str(name), known) if known else f"no run at {name}, and none below runs/")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
