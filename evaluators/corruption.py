@@ -1,0 +1,42 @@
+"""Known corruptions of an evaluation: each metric names one, and must get worse by it.
+
+They change what the captions ask for and leave the motion as it is, so they work for real and generated clips
+alike, and the score after a corruption is that metric's floor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from casim.types import ActionSpan, Alignment
+from evaluators.actions import other_side
+from evaluators.protocol import EvalBatch
+
+
+def wrong_caption(batch: EvalBatch) -> EvalBatch:
+    """Every clip is judged by the caption of another one: half the batch further on."""
+    items = len(batch)
+    return _asking(batch, [batch.wanted[(i + max(items // 2, 1)) % items] for i in range(items)])
+
+
+def swapped_order(batch: EvalBatch) -> EvalBatch:
+    """Captions ask for their actions in opposite order; those that ask for no order stay."""
+    return _asking(batch, [_backwards(wanted) for wanted in batch.wanted])
+
+
+def swapped_sides(batch: EvalBatch) -> EvalBatch:
+    """Captions ask for left where they asked for right, and the other way round."""
+    return _asking(batch, [_mirrored(wanted) for wanted in batch.wanted])
+
+
+def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:
+    return replace(batch, reference=replace(batch.reference, alignment=tuple(wanted)))
+
+
+def _backwards(wanted: Alignment) -> Alignment:
+    intervals = [(a.start, a.end) for a in wanted.actions]
+    names = [a.action for a in reversed(wanted.actions)]
+    return replace(wanted, actions=tuple(ActionSpan(n, *i) for n, i in zip(names, intervals, strict=True)))
+
+
+def _mirrored(wanted: Alignment) -> Alignment:
+    return replace(wanted, actions=tuple(replace(a, action=other_side(a.action)) for a in wanted.actions))

@@ -1,0 +1,117 @@
+"""What is evaluated and how: the batch a metric sees, and the protocol that stands beside every number."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from casim.types import ActionSpan, Alignment, MotionBatch
+from evaluators.intervals import Resampling
+
+
+@dataclass(frozen=True)
+class EvalBatch:
+    """Generated clips beside the real clips whose captions they were made from."""
+
+    motion: Float[Tensor, "batch frames feats"]
+    """Generated features, normalised with the statistics of `reference`, padded."""
+    mask: Bool[Tensor, "batch frames"]
+    """True = generated frame."""
+    reference: MotionBatch
+    """The real clips, in the same order: captions, ids, alignment."""
+    actions: tuple[tuple[ActionSpan, ...], ...] | None = None
+    """What a recogniser found in each generated clip; None if none looked."""
+    joints: Float[Tensor, "batch frames joints xyz"] | None = None
+    """Generated joints in metres, for metrics that read them."""
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    @property
+    def wanted(self) -> tuple[Alignment, ...]:
+        """What each caption asks for.
+
+        Raises:
+            ValueError: the dataset does not know; only choreography does.
+        """
+        if self.reference.alignment is None:
+            raise ValueError(
+                "the clips have no alignment, so what their captions ask for is not known; evaluate on choreography"
+            )
+        return self.reference.alignment
+
+    @property
+    def found(self) -> tuple[tuple[ActionSpan, ...], ...]:
+        """What the recogniser found.
+
+        Raises:
+            ValueError: no recogniser looked at the clips.
+        """
+        if self.actions is None:
+            raise ValueError("no recogniser looked at these clips; set EvalBatch.actions (evaluators.embed.oracle)")
+        return self.actions
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A fixed way to measure; two numbers are comparable if `in_words` says the same of them."""
+
+    name: str = "standard"
+    """Name of the preset."""
+    splits: tuple[str, ...] = ("test", "held_out")
+    """Dataset splits, each scored by itself; "validation" is for choosing settings only."""
+    samples: int | None = None
+    """Captions per split, drawn without replacement with `seed`; None takes all."""
+    repeats: int = 1
+    """Motions generated per caption, each from other noise; an item's score is their mean."""
+    guidance: float | None = None
+    """Classifier-free guidance scale; None takes each run's own."""
+    sampler: str | None = None
+    """Sampler of the diffusion; None takes each run's own."""
+    steps: int | None = None
+    """Sampling steps; None takes each run's own."""
+    length_source: Literal["true"] = "true"
+    """Where the number of frames comes from: the real clip of the caption."""
+    batch_size: int = 100
+    """Motions per sampling batch; it decides which noise a caption gets, so it belongs to the protocol."""
+    seed: int = 0
+    """Seed of the noise and of the choice of captions: the same for all runs."""
+    resampling: Resampling = field(default_factory=Resampling)
+    """How intervals are drawn."""
+
+    def __post_init__(self) -> None:
+        if not self.splits:
+            raise ValueError("a protocol needs at least one split, e.g. --splits test held_out")
+        for name in ("samples", "repeats", "steps", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
+    def in_words(self) -> str:
+        """The protocol as one sentence."""
+        captions = "all captions" if self.samples is None else f"{self.samples} captions drawn"
+        motions = "one motion each" if self.repeats == 1 else f"{self.repeats} motions each"
+        splits = " and ".join(name.replace("_", "-") for name in self.splits)
+        r = self.resampling
+        return (
+            f"protocol {self.name}: {captions} per split ({splits}), {motions}, lengths of the real clips, "
+            f"{self._sampling()}, the same captions and noise for every run "
+            f"(seed {self.seed}, batches of {self.batch_size}); "
+            f"{r.confidence:.0%} intervals from {r.resamples} two-way bootstrap replicates over "
+            "captions x training seeds"
+        )
+
+    def _sampling(self) -> str:
+        own = {"guidance": self.guidance, "sampler": self.sampler, "steps": self.steps}
+        named = [f"{name} {value}" for name, value in own.items() if value is not None]
+        rest = [name for name, value in own.items() if value is None]
+        if rest:
+            named.append(f"{' and '.join(rest)} as each run's own settings")
+        return ", ".join(named)
+
+
+PRESETS = {
+    "quick": Protocol("quick", samples=60, resampling=Resampling(resamples=1000)),
+    "standard": Protocol("standard"),
+}
