@@ -15,9 +15,13 @@ SPECIAL = -1
 """Word index of a token that belongs to no word: start, end and padding markers."""
 
 
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+"""A word in lower case text: letters, digits and inner apostrophes."""
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a caption in reading order: lower case, letters, digits and inner apostrophes."""
-    return tuple(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower()))
+    return tuple(WORD.findall(text.lower()))
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ class TextTokens:
         return replace(
             self, tokens=self.tokens.to(device), mask=self.mask.to(device), pooled=self.pooled.to(device)
         )
+
+    @staticmethod
+    def from_rows(
+        rows: Float[Tensor, "rows width"], pooled: Float[Tensor, "batch slots width"], words: Sequence[WordMap]
+    ) -> "TextTokens":
+        """A batch, zero-padded to its longest prompt, from the token states of all prompts one after another."""
+        mask = frame_mask([len(w.token_word) for w in words])
+        tokens = rows.new_zeros(*mask.shape, rows.shape[-1])
+        tokens[mask] = rows
+        return TextTokens(tokens, mask, pooled, tuple(words))
 
     def __getitem__(self, items: Sequence[int]) -> "TextTokens":
         """The rows `items`, in that order, padded as before."""
@@ -204,10 +218,31 @@ class TextEncoder(ABC):
     """A frozen text encoder."""
 
     Config: ClassVar[type]
+    config: Any
+    """The instance of `Config` it was built from."""
     width: int
     """Width of tokens and pooled vectors."""
     max_words: int
     """Most tokens a prompt may have, markers included."""
+
+    def identity(self) -> str:
+        """Hash of the weights, which with the config fixes every result; empty where nothing is loaded."""
+        return ""
+
+    def check(self, texts: Sequence[str], counts: Sequence[int]) -> None:
+        """Refuses an empty list, and prompts of more tokens (`counts`) than the encoder holds.
+
+        Raises:
+            ValueError: with the count, the limit and the start of the first such prompt.
+        """
+        if not texts:
+            raise ValueError("no prompt to encode: give at least one text")
+        for text, count in zip(texts, counts, strict=True):
+            if count > self.max_words:
+                raise ValueError(
+                    f"a prompt has {count} tokens, the text encoder holds {self.max_words}; shorten it: "
+                    f"{text[:60]!r}{'...' if len(text) > 60 else ''}"
+                )
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> TextTokens:

@@ -1,0 +1,77 @@
+"""Word vectors drawn from a hash: a text encoder with nothing to download.
+
+What: every word has a fixed row of +1 and -1 entries, nearly orthogonal to all other rows, so that a linear layer
+on top acts as a learned table of words. Rows know no meaning: synonyms are as far apart as any two words.
+
+Source: random sign projections, D. Achlioptas, "Database-friendly random projections", 2003. Signs are bits of
+SHAKE-256 over seed and word: no random generator and no rounding takes part, so that rows are the same on every
+machine and in every release of numpy and torch. No authors' code exists to differ from.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from casim.types import SPECIAL, TextEncoder, TextTokens, WordMap, words_of
+
+START = "[start]"
+"""The marker before the first word; brackets keep it apart from every word."""
+
+
+class Hashed(TextEncoder):
+    """One row per word in reading order, after a start marker: a prompt of n words has n + 1 tokens.
+
+    Entries are +1 or -1 (unit variance, norm sqrt(width)); two rows have a cosine of about 1 / sqrt(width).
+    The pooled vector is the mean of the word rows, without the marker; zero for a prompt without words.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings of the hashed word vectors."""
+
+        width: int = 256
+        """Width of a row."""
+        max_words: int = 77
+        """Most tokens of a prompt, start marker included."""
+        seed: int = 0
+        """Another seed gives every word another row."""
+
+    def __init__(self, config: Config) -> None:
+        for name in ("width", "max_words"):
+            if getattr(config, name) < 1:
+                raise ValueError(f"{name} of the hashed encoder must be at least 1, got {getattr(config, name)}")
+        self.config = config
+        self.width = config.width
+        self.max_words = config.max_words
+        self._index: dict[str, int] = {}
+        self._rows = torch.zeros(0, config.width)
+
+    def encode(self, texts: Sequence[str]) -> TextTokens:
+        """Rows, mask, mean row and word map of the prompts."""
+        words = [words_of(text) for text in texts]
+        self.check(texts, [1 + len(w) for w in words])
+        rows = self._lookup([word for w in words for word in (START, *w)])
+        maps = [WordMap(w, (SPECIAL, *range(len(w)))) for w in words]
+        text = TextTokens.from_rows(rows, torch.zeros(len(words), 1, self.width), maps)
+        counts = torch.tensor([[max(len(w), 1)] for w in words])
+        mean = text.tokens[:, 1:].sum(1) / counts
+        return TextTokens(text.tokens, text.mask, mean[:, None], text.words)
+
+    def _lookup(self, words: Sequence[str]) -> Float[Tensor, "rows width"]:
+        unseen = [word for word in dict.fromkeys(words) if word not in self._index]
+        if unseen:
+            new = torch.stack([_row(word, self.config.seed, self.width) for word in unseen])
+            self._index.update({word: len(self._index) + i for i, word in enumerate(unseen)})
+            self._rows = torch.cat([self._rows, new])
+        return self._rows[[self._index[word] for word in words]]
+
+
+def _row(word: str, seed: int, width: int) -> Float[Tensor, " width"]:
+    digest = hashlib.shake_256(f"{seed}:{word}".encode()).digest(-(-width // 8))
+    bits = np.unpackbits(np.frombuffer(digest, np.uint8), count=width)
+    return torch.from_numpy(2 * bits.astype(np.float32) - 1)
