@@ -6,8 +6,8 @@ Owen 2007, "The pigeonhole bootstrap"). With a single seed only items can be res
 nothing about training.
 
 Differences of two arms use the same resampled items for both (each arm was asked the same prompts from the same
-noise) and resample the seeds of each arm by themselves: seed k of one arm has no more to do with seed k of the other
-than with seed j. All functions are pure; the same `Resampling` gives the same interval.
+noise) and resample the seeds of each arm by themselves: seed k of one arm has no more to do with seed k of the
+other than with seed j. All functions are pure; the same `Resampling` gives the same interval.
 
 Simulated coverage of the nominal 95 % (variances of prompts and residual 1; `tests/evaluators/test_intervals.py`
 repeats a part): seed variance .3: 30 prompts x 3 seeds .92, 300 x 3 .81, 30 x 5 .94, 100 x 10 .93; seed variance

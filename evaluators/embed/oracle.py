@@ -69,7 +69,8 @@ class Oracle(nn.Module):
         """
         if features.shape[-1] < self.config.feats:
             raise ValueError(
-                f"the oracle reads the first {self.config.feats} features of 22-joint motion, got {features.shape[-1]}"
+                f"the oracle reads the first {self.config.feats} features of 22-joint motion, "
+                f"got {features.shape[-1]}"
             )
         return (features[..., : self.config.feats] - self.mean) / self.std
 
