@@ -1,0 +1,143 @@
+"""Multi-head attention that can be recorded: fused while it runs, explicit only while somebody looks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Weights = Float[Tensor, "batch heads queries keys"]
+Reduce = Callable[[Any, Weights, int], Any]
+"""(kept so far or None, weights of this call, number of this call from 1) -> what to keep."""
+
+
+def last(kept: Any, weights: Weights, call: int) -> Any:
+    """Keeps the latest call."""
+    return weights
+
+
+def running_mean(kept: Any, weights: Weights, call: int) -> Any:
+    """Keeps the mean over all calls, for instance over denoising steps."""
+    return weights if kept is None else kept + (weights - kept) / call
+
+
+def unless_full(mask: Bool[Tensor, "batch keys"] | None) -> Bool[Tensor, "batch keys"] | None:
+    """None instead of a mask that is True everywhere: fused kernels are faster without one.
+
+    Looks at the values only where that is free: not on an accelerator (it would wait for the device) and not
+    while compiling.
+    """
+    if mask is None or torch.compiler.is_compiling() or mask.device.type != "cpu":
+        return mask
+    return None if bool(mask.all()) else mask
+
+
+class Attention(nn.Module):
+    """Multi-head attention (Vaswani et al. 2017), over `x` itself or over a context.
+
+    Query, key and value projections are packed in this order in one matrix, as in `nn.MultiheadAttention`, whose
+    weights map one to one: `in_proj_weight` is `in_proj.weight`, `out_proj.weight` is itself.
+    """
+
+    recorder: Callable[[Weights], None] | None = None
+    """Receives the weights of every call; set by `record_attention`."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}; choose a width that is")
+        self.heads = heads
+        self.dropout = dropout
+        self.in_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj.weight)
+        nn.init.zeros_(self.in_proj.bias)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch queries width"],
+        context: Float[Tensor, "batch keys width"] | None = None,
+        keys_mask: Bool[Tensor, "batch keys"] | None = None,
+        causal: bool = False,
+    ) -> Float[Tensor, "batch queries width"]:
+        """What each query gathers from the keys of `context` (of `x` if None) whose mask is True."""
+        queries, keys, values = self._project(x, context)
+        mask = _full_mask(keys_mask, queries.shape[2], causal)
+        dropout = self.dropout if self.training else 0.0
+        if self.recorder is None:
+            is_causal = causal and mask is None
+            gathered = F.scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal=is_causal)
+        else:
+            weights = _weights(queries, keys, mask, causal)
+            self.recorder(weights.detach())
+            gathered = F.dropout(weights, dropout).to(values.dtype) @ values
+        return self.out_proj(rearrange(gathered, "batch heads queries part -> batch queries (heads part)"))
+
+    def _project(
+        self, x: Float[Tensor, "batch queries width"], context: Float[Tensor, "batch keys width"] | None
+    ) -> list[Float[Tensor, "batch heads _ part"]]:
+        """Queries, keys and values, split into heads; one product for self-attention."""
+        if context is None:
+            packed = self.in_proj(x)
+            return list(rearrange(packed, "b n (three h part) -> three b h n part", three=3, h=self.heads))
+        width = x.shape[-1]
+        weight, bias = self.in_proj.weight, self.in_proj.bias
+        queries = F.linear(x, weight[:width], bias[:width])
+        packed = F.linear(context, weight[width:], bias[width:])
+        keys, values = rearrange(packed, "b n (two h part) -> two b h n part", two=2, h=self.heads)
+        return [rearrange(queries, "b n (h part) -> b h n part", h=self.heads), keys, values]
+
+
+def _full_mask(keys_mask: Bool[Tensor, "batch keys"] | None, queries: int, causal: bool) -> Tensor | None:
+    """The mask in the form that broadcasts over heads and queries; joined with the causal triangle if both."""
+    if keys_mask is None:
+        return None
+    mask = rearrange(keys_mask, "batch keys -> batch 1 1 keys")
+    return mask & _triangle(queries, keys_mask.shape[1], mask.device) if causal else mask
+
+
+def _triangle(queries: int, keys: int, device: torch.device) -> Bool[Tensor, "queries keys"]:
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
+
+
+def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -> Weights:
+    """Softmax weights in float32: each row sums to one, masked keys are exactly zero."""
+    scores = (queries @ keys.transpose(-1, -2)).float() * queries.shape[-1] ** -0.5
+    if mask is None and causal:
+        mask = _triangle(scores.shape[-2], scores.shape[-1], scores.device)
+    return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)
+
+
+@contextmanager
+def record_attention(model: nn.Module, reduce: Reduce = last) -> Iterator[dict[str, Any]]:
+    """The post-softmax weights that the model really uses inside the `with` block, as {module name: weights}.
+
+    Every `Attention` of `model` computes its softmax explicitly meanwhile and uses these very weights (before
+    dropout, so that rows sum to one). `reduce` folds each call into what is kept, so that memory does not grow
+    with denoising steps: `last` (default), `running_mean`, or your own. With classifier-free guidance the first
+    half of the batch is the conditional pass.
+    """
+    kept: dict[str, Any] = {}
+    calls: dict[str, int] = {}
+
+    def receiver(name: str) -> Callable[[Weights], None]:
+        def receive(weights: Weights) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            kept[name] = reduce(kept.get(name), weights, calls[name])
+
+        return receive
+
+    modules = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
+    before = {name: module.recorder for name, module in modules.items()}
+    for name, module in modules.items():
+        module.recorder = receiver(name)
+    try:
+        yield kept
+    finally:
+        for name, module in modules.items():
+            module.recorder = before[name]
