@@ -178,8 +178,9 @@ class _Disk:
             return
         try:
             entries = dict(_entry(line) for line in whole.splitlines())
-            rows = np.memmap(self.folder / "rows.f32", np.float32, "r")
-            self.rows = rows[: len(rows) // self.width * self.width].reshape(-1, self.width)
+            path = self.folder / "rows.f32"
+            count = path.stat().st_size // (4 * self.width)  # whole rows
+            self.rows = np.memmap(path, np.float32, "r", shape=(count, self.width))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._damaged() from error
         if max(e.start + e.slots + len(e.words.token_word) for e in entries.values()) > len(self.rows):

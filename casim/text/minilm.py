@@ -7,8 +7,8 @@ Source: W. Wang et al., "MiniLM", 2020 (arXiv:2002.10957); N. Reimers and I. Gur
 (arXiv:1908.10084); model card of sentence-transformers/all-MiniLM-L6-v2.
 
 Differences from the model card: the pooled vector is the mean over all real tokens as there, but it is not scaled
-to unit length afterwards, so that pooled and token conditioning see one scale. A prompt that is too long is an error
-instead of being cut.
+to unit length afterwards, so that pooled and token conditioning see one scale. Too long a prompt is an error, it is
+not cut.
 """
 
 import hashlib

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casim.text.hashed import Hashed
+from casim.types import SPECIAL
+
+
+def test_rows_are_nearly_orthogonal() -> None:
+    encoder = Hashed(Hashed.Config())
+    words = [f"word{i}" for i in range(211)]
+    rows = torch.nn.functional.normalize(encoder.encode(words).tokens[:, 1], dim=1)
+    cosines = (rows @ rows.T).fill_diagonal_(0)
+    assert cosines.abs().max() < 0.35
+    assert cosines.std() == pytest.approx(1 / 16, rel=0.05)
+    assert torch.linalg.matrix_rank(rows) == 211
+
+
+def test_rows_are_these_bits_on_every_machine() -> None:
+    row = Hashed(Hashed.Config(width=13)).encode(["left"]).tokens[0, 1]
+    assert row.tolist() == [-1, -1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1]
+
+
+def test_rows_do_not_depend_on_the_process_or_on_what_came_before() -> None:
+    code = (
+        "from casim.text.hashed import Hashed; "
+        "print(Hashed(Hashed.Config(width=7)).encode(['left']).tokens[0].int().tolist())"
+    )
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    encoder = Hashed(Hashed.Config(width=7))
+    encoder.encode(["many words came before", "and their order is another"])
+    assert str(encoder.encode(["left"]).tokens[0].int().tolist()) == fresh.strip()
+
+
+def test_seed_gives_other_rows() -> None:
+    one, two = (Hashed(Hashed.Config(seed=seed)).encode(["left"]).tokens for seed in (0, 1))
+    assert not torch.equal(one, two)
+
+
+@given(
+    words=st.lists(st.sampled_from(["a", "person", "walks", "left", "right", "then", "3", "don't"]), max_size=11)
+)
+def test_tokens_are_marker_and_words_and_pooled_is_their_mean(words: list[str]) -> None:
+    encoder = Hashed(Hashed.Config(width=17))
+    text = encoder.encode([", ".join(words).upper()])
+    assert text.words[0].token_word == (SPECIAL, *range(len(words)))
+    for token, word in zip(text.tokens[0, 1:], words, strict=True):
+        assert torch.equal(token, encoder.encode([word]).tokens[0, 1])
+    expected = text.tokens[0, 1:].mean(0) if words else torch.zeros(17)
+    torch.testing.assert_close(text.pooled[0, 0], expected)
+
+
+def test_the_marker_is_no_word() -> None:
+    text = Hashed(Hashed.Config()).encode(["[start] start"])
+    assert text.words[0].words == ("start", "start")
+    assert not torch.equal(text.tokens[0, 0], text.tokens[0, 1])
+
+
+@pytest.mark.parametrize("field", ["width", "max_words"])
+def test_a_size_below_one_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}.*at least 1, got 0"):
+        Hashed(Hashed.Config(**{field: 0}))
