@@ -210,12 +210,17 @@ class DiffusionBackbone(Backbone):
     def loss(
         self, batch: MotionBatch, condition: Condition | None, generator: torch.Generator | None = None
     ) -> Losses:
-        """Masked squared error at time steps drawn uniformly, averaged over the batch."""
+        """Masked squared error at time steps drawn uniformly, averaged over the batch.
+
+        Draws for the whole global batch and takes this process's rows: any number of processes draws the same.
+        """
         if condition is None:
             raise ValueError("a diffusion backbone is conditional; pass the condition of an injection")
-        noise = normal(batch.motion.shape, generator, batch.motion.device)
+        first, total = batch.place or (0, len(batch))
+        rows = slice(first, first + len(batch))
+        noise = normal((total, *batch.motion.shape[1:]), generator, batch.motion.device)[rows]
         where = generator.device if generator else "cpu"
-        t = torch.randint(len(self.schedule), (len(batch),), generator=generator, device=where).cpu()
+        t = torch.randint(len(self.schedule), (total,), generator=generator, device=where).cpu()[rows]
         parts = {name: value.mean() for name, value in self.errors(batch, condition, t, noise).items()}
         total = parts["mse"]
         if "velocity" in parts:
@@ -233,8 +238,8 @@ class DiffusionBackbone(Backbone):
         target = x_0 if self.diffusion.prediction == "sample" else noise
         parts = {"mse": masked_error(target, given, mask)}
         if self.diffusion.velocity_weight:  # without the last feature, as in MDM
-            moves = (x.diff(dim=1)[..., :-1] for x in (target, given))
-            parts["velocity"] = masked_error(*moves, mask[:, 1:])
+            moves, wanted = (x.diff(dim=1)[..., :-1] for x in (given, target))
+            parts["velocity"] = masked_error(wanted, moves, mask[:, 1:])
         return parts
 
     @torch.no_grad()

@@ -58,6 +58,12 @@ def owner(config: Any) -> type:
     return getattr(sys.modules[config_type.__module__], outer)
 
 
+def plugin_name(config: Any) -> str:
+    """Name of the plugin a config belongs to: its file's stem, or the class where one file holds several."""
+    stem, name = type(config).__module__.rpartition(".")[2], owner(config).__name__
+    return stem if stem.replace("_", "") == name.lower() else name.lower()
+
+
 def build(config: Any, *args: Any, **kwargs: Any) -> Any:
     """An instance of the plugin that `config` belongs to."""
     return owner(config)(config, *args, **kwargs)
@@ -65,7 +71,7 @@ def build(config: Any, *args: Any, **kwargs: Any) -> Any:
 
 def describe(config: Any) -> dict[str, Any]:
     """A plugin's config as JSON: its fields and the plugin's name under "plugin"."""
-    return {"plugin": type(config).__module__.rpartition(".")[2], **asdict(config)}
+    return {"plugin": plugin_name(config), **asdict(config)}
 
 
 def restore(config_type: type[T], values: Mapping[str, Any]) -> T:

@@ -145,9 +145,25 @@ class MotionBatch:
     alignment: tuple[Alignment, ...] | None = None
     keywords: tuple[tuple[str, ...], ...] | None = None
     """CoMo's eleven body-part and style strings."""
+    place: tuple[int, int] | None = None
+    """First row and number of rows of the global batch that these rows are part of (data parallel)."""
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def rows(self, first: int, last: int) -> "MotionBatch":
+        """Rows `first` to `last` (exclusive) of this batch, which remember their place in it."""
+        part = slice(first, last)
+        return replace(
+            self,
+            motion=self.motion[part],
+            mask=self.mask[part],
+            texts=self.texts[part],
+            ids=self.ids[part],
+            alignment=self.alignment[part] if self.alignment else None,
+            keywords=self.keywords[part] if self.keywords else None,
+            place=(first, len(self)),
+        )
 
     @property
     def lengths(self) -> Int[Tensor, " batch"]:
