@@ -11,15 +11,23 @@ from rich.console import Console
 
 USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
+FLAT = tyro.conf.arg(name="")
+"""Marks a dataclass parameter whose fields are flags without the parameter's name: `Annotated[Options, FLAT]`."""
+
 
 def run(main: Callable[..., Any], argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Parses `argv` into the parameters of `main`, calls it, and gives the exit code.
+    """Parses `argv` into the parameters of `main`, calls it, and gives the exit code (see `guarded`)."""
+    return guarded(lambda: tyro.cli(main, args=argv, prog=prog))
+
+
+def guarded(call: Callable[[], Any]) -> int:
+    """Calls a command and turns the ways it can end into an exit code.
 
     0 done, 1 a failure that is not the user's, 2 wrong input (one line on standard error), 130 interrupted.
-    `main` may return an exit code of its own. `CASIM_TRACEBACK=1` shows the traceback of wrong input too.
+    The command may return an exit code of its own. `CASIM_TRACEBACK=1` shows the traceback of wrong input too.
     """
     try:
-        result = tyro.cli(main, args=argv, prog=prog)
+        result = call()
         return result if isinstance(result, int) else 0
     except SystemExit as stop:  # tyro: --help gives 0, a parse error 2
         return stop.code if isinstance(stop.code, int) else 1
