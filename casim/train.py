@@ -1,0 +1,117 @@
+"""`python -m casim.train RECIPE`: trains a model, resumes exactly, saves and exits cleanly when stopped."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from rich.console import Console
+
+from casim import checkpoint, cli
+from casim.recipes import RECIPES, Recipe, Training, named
+from casim.trainer import STATE, Trainer
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how to run, as opposed to what."""
+
+    out: Path | None = None
+    """Run folder; default runs/RECIPE_seedSEED."""
+    resume: bool = False
+    """Continue the run in the folder from its last checkpoint, bit for bit."""
+    overwrite: bool = False
+    """Delete what is in the run folder and start again."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the accelerator, if there is one."""
+    threads: int = 0
+    """CPU threads; 0: as torch decides. Results are bit-identical for equal numbers of threads."""
+
+
+def command(argv: Sequence[str] | None = None) -> int:
+    """The command line: a recipe's name, then options and overrides of any of its fields; gives the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        Console().print(_overview(), soft_wrap=True, highlight=False)
+        return 0 if argv else 2
+    return cli.guarded(lambda: _parsed(argv))
+
+
+def _overview() -> str:
+    rows = "\n".join(f"  [bold]{name}[/]  {named(name).about.splitlines()[0]}" for name in RECIPES)
+    return (
+        "usage: python -m casim.train RECIPE [--out FOLDER] [--resume] [--training.seed N] ...\n"
+        f"       python -m casim.train RECIPE --help   lists every field with its default\n\nrecipes:\n{rows}"
+    )
+
+
+def _parsed(argv: Sequence[str]) -> int:
+    recipe = named(argv[0])
+
+    def train_recipe(
+        options: Annotated[Options, tyro.conf.arg(name="")],
+        setup: Annotated[Any, tyro.conf.arg(name="")] = recipe.setup,
+        training: Training = recipe.training,
+    ) -> int:
+        return train(Recipe(recipe.name, recipe.about, setup, training), options)
+
+    train_recipe.__doc__ = recipe.about
+    return tyro.cli(train_recipe, args=argv[1:], prog=f"python -m casim.train {recipe.name}")
+
+
+def train(recipe: Recipe, options: Options) -> int:
+    """Trains `recipe`; gives 0 when done and 130 when stopped by a signal.
+
+    Raises:
+        ValueError: the folder holds another run, or the config changed since the checkpoint.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    folder = options.out or Path("runs") / f"{recipe.name}_seed{recipe.training.seed}"
+    _check_folder(folder, recipe, options)
+    trainer = Trainer(recipe, folder, is_cpu=options.device == "cpu")
+    if options.resume:
+        trainer.load_state()
+    return trainer.run()
+
+
+def _check_folder(folder: Path, recipe: Recipe, options: Options) -> None:
+    has_state = (folder / STATE).exists()
+    if options.resume:
+        if not has_state:
+            raise FileNotFoundError(f"nothing to resume in {folder}: it has no {STATE}; leave --resume out")
+        _check_same(checkpoint.load_config(folder), recipe)
+    elif options.overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; use --resume, --overwrite or another --out")
+
+
+def _check_same(saved: dict[str, Any], recipe: Recipe) -> None:
+    own = _flat(recipe.to_json())
+    before = {key: value for key, value in _flat(saved).items() if key in own}
+    differing = [key for key in own if own[key] != before.get(key)]
+    if differing:
+        key = differing[0]
+        raise ValueError(
+            f"cannot resume with another config: {key} was {before.get(key)!r} and is now {own[key]!r}"
+            f" ({len(differing)} fields differ); use the old value or another --out"
+        )
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(values, dict):
+        return {
+            k: v
+            for key, value in values.items()
+            for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()
+        }
+    return {prefix: list(values) if isinstance(values, tuple) else values}
+
+
+if __name__ == "__main__":
+    sys.exit(command())
