@@ -13,9 +13,14 @@ from evaluators.protocol import EvalBatch
 
 
 def wrong_caption(batch: EvalBatch) -> EvalBatch:
-    """Every clip is judged by the caption of another one: half the batch further on."""
-    items = len(batch)
-    return _asking(batch, [batch.wanted[(i + max(items // 2, 1)) % items] for i in range(items)])
+    """Every clip is judged by the caption of another one, of the same kind where the batch holds two of a kind."""
+    donors = list(range(len(batch)))
+    for kind in {wanted.kind for wanted in batch.wanted}:
+        same = [i for i, wanted in enumerate(batch.wanted) if wanted.kind == kind]
+        shift = max(len(same) // 2, 1)
+        for position, i in enumerate(same):
+            donors[i] = same[(position + shift) % len(same)] if len(same) > 1 else (i + 1) % len(batch)
+    return _asking(batch, [batch.wanted[i] for i in donors])
 
 
 def swapped_order(batch: EvalBatch) -> EvalBatch:

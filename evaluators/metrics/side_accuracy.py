@@ -1,7 +1,7 @@
 """Side accuracy: of the left/right actions shown on either side, the share shown on the side asked for.
 
 What: for each wanted action that has a side, was it found on that side (1), on the other (0), on both (one half)?
-Actions found on neither side do not count, nor those whose mirror image the caption asks for too. Chance is one half.
+Actions found on neither side do not count, nor those whose mirror image the caption asks for too. Chance is .5.
 Source: our own, after the side confusions that users of motion models report. It conditions on the action being
 shown: read `exact_prompt` beside it.
 """

@@ -1,0 +1,115 @@
+"""From one row per judged clip to the entries of a record: groups of captions, arms, and differences of arms."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torchmetrics import Metric
+
+from casim import plugins
+from casim.record import Measure
+from evaluators.corruption import swapped_order, wrong_caption
+from evaluators.intervals import Estimate, Resampling, difference_interval, mean_interval
+from evaluators.metric import ItemMetric
+from evaluators.protocol import EvalBatch
+
+GROUPS = ("all", "single", "pair", "pair_reversed", "while", "triple")
+"""Kinds of caption; `pair_reversed` are the pairs whose text names the later action first ("B after A")."""
+REAL = "real"
+FLOORS = {"floor: wrong caption": wrong_caption, "floor: swapped order": swapped_order}
+"""Real clips judged by captions that do not fit them: what a score is worth that asks for nothing."""
+COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "text")
+UNSEEDED = -1
+"""Stands in the seed column of rows that no training made."""
+
+
+def metrics() -> dict[str, ItemMetric]:
+    """The metrics that give a value per clip, by name."""
+    found = {name: plugins.load(Metric, "evaluators.metrics", name) for name in plugins.names("evaluators.metrics")}
+    return {name: metric() for name, metric in found.items() if issubclass(metric, ItemMetric)}
+
+
+def judge(batch: EvalBatch, arm: str, seed: int, split: str) -> pd.DataFrame:
+    """One row per clip: whose it is, its caption, and the value of every metric."""
+    truth = batch.wanted
+    rows = {
+        "arm": arm,
+        "seed": seed,
+        "split": split,
+        "item": batch.reference.ids,
+        "kind": [t.kind for t in truth],
+        "is_reversed": [t.is_reversed for t in truth],
+        "text": batch.reference.texts,
+    }
+    return pd.DataFrame(rows | {name: m.per_item(batch).numpy() for name, m in metrics().items()})
+
+
+def judge_real(batch: EvalBatch, split: str) -> pd.DataFrame:
+    """Rows of the real clips, and of the floors: the same clips judged by captions that do not fit."""
+    asked = {REAL: batch} | {floor: corrupt(batch) for floor, corrupt in FLOORS.items()}
+    return pd.concat([judge(b, arm, UNSEEDED, split) for arm, b in asked.items()], ignore_index=True)
+
+
+def average_repeats(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm, seed, split and item: the mean over the motions generated for it."""
+    means = rows.groupby(list(COLUMNS), sort=False, as_index=False).mean(numeric_only=True)
+    return cast(pd.DataFrame, means)
+
+
+def in_group(rows: pd.DataFrame, group: str) -> pd.DataFrame:
+    """The rows whose caption is of a kind of `GROUPS`."""
+    if group == "all":
+        return rows
+    kind = group.removesuffix("_reversed")
+    kept = rows["kind"] == kind
+    return _where(rows, kept if kind == group else kept & rows["is_reversed"])
+
+
+def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Measure]:
+    """All entries of the record: arms, single seeds, differences of arms.
+
+    Args:
+        rows: one row per arm, seed, split and item (`average_repeats`).
+        how: how intervals are drawn.
+        protocol: the protocol in words.
+    """
+    results: dict[str, Measure] = {}
+    for name, metric in metrics().items():
+        for split in dict.fromkeys(rows["split"]):
+            for group in GROUPS:
+                part = in_group(_where(rows, rows["split"] == split), group)
+                tables = {arm: _crossed(part, arm, name) for arm in dict.fromkeys(rows["arm"])}
+                for arm, estimate in _estimates(tables, how).items():
+                    key = f"{arm}/{name}/{split}/{group}"
+                    results[key] = estimate.measure(protocol, higher_is_better=metric.higher_is_better)
+    return results
+
+
+def _estimates(tables: Mapping[str, pd.DataFrame], part: pd.DataFrame, how: Resampling) -> dict[str, Estimate]:
+    """Arms, their seeds and their differences, where a clip has a value."""
+    found: dict[str, Estimate | None] = {}
+    trained = [arm for arm, table in tables.items() if UNSEEDED not in table.index]
+    for arm, table in tables.items():
+        found[arm] = mean_interval(_values(table), how)
+        for seed in table.index if arm in trained else ():
+            found[f"{arm}@seed{seed}"] = mean_interval(_values(table.loc[[seed]]), how)
+    for a, b in combinations(trained, 2):
+        found[f"{a} - {b}"] = difference_interval(_values(tables[a]), _values(tables[b]), how)
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def _crossed(part: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
+    """Seeds x items of one arm; items in the same order for every arm."""
+    own = _where(part, part["arm"] == arm)
+    return own.pivot(index="seed", columns="item", values=metric).sort_index(axis=1)
+
+
+def _values(table: pd.DataFrame) -> Float[np.ndarray, "seeds items"]:
+    return table.to_numpy(dtype=float)
+
+
+def _where(rows: pd.DataFrame, mask: pd.Series) -> pd.DataFrame:
+    return cast(pd.DataFrame, rows.loc[mask])
