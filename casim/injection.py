@@ -38,7 +38,8 @@ class Injection(nn.Module):
     def forward(self, text: TextTokens, dropped: Bool[Tensor, " batch"] | None = None) -> Condition:
         """The condition of a batch; rows where `dropped` is True become the null condition.
 
-        The null condition has the text features zeroed before the projection and keeps the mask, as CASIM and MDM do.
+        The null condition has the text features zeroed before the projection and keeps the mask, as in CASIM and
+        MDM.
         """
         raise NotImplementedError
 

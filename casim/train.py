@@ -105,11 +105,8 @@ def _check_same(saved: dict[str, Any], recipe: Recipe) -> None:
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(values, dict):
-        return {
-            k: v
-            for key, value in values.items()
-            for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()
-        }
+        inner = (_flat(value, f"{prefix}.{key}" if prefix else key) for key, value in values.items())
+        return {key: value for part in inner for key, value in part.items()}
     return {prefix: list(values) if isinstance(values, tuple) else values}
 
 

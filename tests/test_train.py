@@ -1,0 +1,172 @@
+"""Training: killed and resumed gives the same bits, two processes give the same model, mistakes give one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from casim import checkpoint, record
+from casim.train import command
+from casim.trainer import STATE
+
+TINY = (
+    "--data.train 48 --data.validation 7 --data.test 7 --data.held-out 7 --data.max-frames 44 "
+    "--backbone.width 16 --backbone.layers 1 --backbone.ff 23 --training.batch-size 4 --training.warmup 2 --device cpu"
+).split()
+
+
+def arguments(out: Path, steps: int = 7, every: int = 2) -> list[str]:
+    size = ["--training.steps", str(steps), "--training.checkpoint-every", str(every)]
+    return ["choreography_casim", *TINY, *size, "--out", str(out), "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert command(arguments(out)) == 0
+    return out
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    return all(
+        torch.equal(value, checkpoint.load_tensors(b / name)[key])
+        for name in (STATE, checkpoint.WEIGHTS)
+        for key, value in checkpoint.load_tensors(a / name).items()
+        if key != "seconds"
+    )
+
+
+KILLED = """
+import os, signal, sys
+from casim.train import command
+from casim.trainer import Trainer
+
+whole_step, last = Trainer.train_step, int(sys.argv[1])
+
+def step_or_die(trainer):
+    if trainer.step == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole_step(trainer)
+
+Trainer.train_step = step_or_die
+command(sys.argv[2:])
+"""
+
+
+def spawn(*argv: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *argv],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_same_seed_same_bits(whole: Path, tmp_path: Path) -> None:
+    assert command(arguments(tmp_path / "again")) == 0
+    assert same_weights(whole, tmp_path / "again")
+
+
+def test_the_record_says_what_was_done(whole: Path) -> None:
+    entry = record.load(whole)
+    assert entry.status == "done"
+    assert entry.results["loss"].value > 0
+    assert set(entry.artifacts) == {checkpoint.WEIGHTS, "log.csv"}
+    assert entry.config["data"]["plugin"] == "choreography"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_after", [1, 2, 3, 5])
+def test_killed_at_any_step_and_resumed_gives_the_same_bits(whole: Path, tmp_path: Path, kill_after: int) -> None:
+    out = tmp_path / "run"
+    process = spawn("-c", KILLED, str(kill_after), *arguments(out))
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert record.load(out).status == "running"
+    assert command([*arguments(out), "--resume"]) == 0
+    assert same_weights(whole, out)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_exits_cleanly(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = spawn("-m", "casim.train", *arguments(out, steps=100_000, every=100_000))
+    deadline = time.monotonic() + 120
+    while not (out / STATE).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in text
+    assert record.load(out).status == "interrupted"
+    assert command([*arguments(out, steps=100_000, every=100_000)[:-2], "--resume", "--training.steps", "5"]) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    off = ["--backbone.dropout", "0", "--injection.context.dropout", "0"]
+    assert command([*arguments(tmp_path / "one", steps=4), *off]) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [*torchrun, "-m", "casim.train", *arguments(tmp_path / "two", steps=4), *off],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
+    one, two = (checkpoint.load_tensors(tmp_path / name / checkpoint.WEIGHTS) for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-5, rtol=1e-4)
+
+
+def test_resume_with_another_config_names_the_field(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = record.sha256(whole)
+    assert command([*arguments(whole), "--resume", "--training.learning-rate", "0.5"]) == 2
+    text = capfd.readouterr().err
+    assert "training.learning_rate" in text
+    assert text.count("\n") == 1
+    assert record.sha256(whole) == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["choreography_casin"], "choreography_casim"),
+        (["choreography_casim", "--training.batch-size", "4000", *TINY[:10]], "do not fill one batch"),
+        (["choreography_casim", "--resume"], "nothing to resume"),
+    ],
+)
+def test_bad_input_is_one_line(
+    argv: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(argv) == 2
+    text = capfd.readouterr().err
+    assert words in text
+    assert text.count("\n") == 1
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_used_folder_is_not_overwritten(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(arguments(whole)) == 2
+    assert "--overwrite" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\x80\x04cposix\nsystem\n.", b"PK\x03\x04", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"]
+)
+def test_a_foreign_checkpoint_is_refused(
+    whole: Path, tmp_path: Path, broken: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / STATE).write_bytes(broken)
+    (tmp_path / checkpoint.CONFIG).write_bytes((whole / checkpoint.CONFIG).read_bytes())
+    assert command([*arguments(tmp_path), "--resume"]) == 2
+    assert STATE in capfd.readouterr().err
