@@ -15,9 +15,10 @@ from casim.train import command
 from casim.trainer import STATE
 
 TINY = (
-    "--data.train 48 --data.validation 7 --data.test 7 --data.held-out 7 --data.max-frames 44 "
-    "--backbone.width 16 --backbone.layers 1 --backbone.ff 23 --training.batch-size 4 --training.warmup 2 --device cpu"
-).split()
+    *("--data.train", "48", "--data.validation", "7", "--data.test", "7", "--data.held-out", "7"),
+    *("--data.max-frames", "44", "--backbone.width", "16", "--backbone.layers", "1", "--backbone.ff", "23"),
+    *("--training.batch-size", "4", "--training.warmup", "2", "--device", "cpu"),
+)
 
 
 def arguments(out: Path, steps: int = 7, every: int = 2) -> list[str]:
