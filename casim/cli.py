@@ -13,6 +13,10 @@ USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryEr
 
 FLAT = tyro.conf.arg(name="")
 """Marks a dataclass parameter whose fields are flags without the parameter's name: `Annotated[Options, FLAT]`."""
+POSITIONAL = tyro.conf.Positional
+"""Marks a parameter that is given without a flag: `Annotated[str, POSITIONAL]`."""
+APPEND = tyro.conf.UseAppendAction
+"""Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
 
 
 def run(main: Callable[..., Any], argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:

@@ -139,16 +139,16 @@ def _rows(
     splits = {name: dataset.split(name) for name in protocol.splits}
     batches = [b for name, clips in splits.items() for b in _batches(name, clips, protocol)]
     task = progress.add_task("generating", total=len(runs) * len(batches)) if progress else None
-    mean, std = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
+    statistics = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
     for name, clips in splits.items():
         real = clips.batch(choose(len(clips), protocol))
-        yield scores.judge_real(oracles.look(oracle, EvalBatch(real.motion, real.mask, real), mean, std), name)
+        yield scores.judge_real(oracles.look(oracle, EvalBatch(real.motion, real.mask, real), *statistics), name)
     for run in runs:
         model = TextToMotion.load(run.folder, device=device)
         for batch in batches:
             if progress is not None and task is not None:
                 progress.update(task, advance=1, description=f"{run.name}, {batch.split}")
-            judged = oracles.look(oracle, generate(model, batch, protocol), mean, std)
+            judged = oracles.look(oracle, generate(model, batch, protocol), model.mean.cpu(), model.std.cpu())
             yield scores.judge(judged, run.arm, run.seed, batch.split)
 
 

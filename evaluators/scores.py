@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
     return results
 
 
-def _estimates(tables: Mapping[str, pd.DataFrame], part: pd.DataFrame, how: Resampling) -> dict[str, Estimate]:
+def _estimates(tables: Mapping[str, pd.DataFrame], how: Resampling) -> dict[str, Estimate]:
     """Arms, their seeds and their differences, where a clip has a value."""
     found: dict[str, Estimate | None] = {}
     trained = [arm for arm, table in tables.items() if UNSEEDED not in table.index]
@@ -111,5 +111,5 @@ def _values(table: pd.DataFrame) -> Float[np.ndarray, "seeds items"]:
     return table.to_numpy(dtype=float)
 
 
-def _where(rows: pd.DataFrame, mask: pd.Series) -> pd.DataFrame:
+def _where(rows: pd.DataFrame, mask: Any) -> pd.DataFrame:
     return cast(pd.DataFrame, rows.loc[mask])
