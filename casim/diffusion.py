@@ -88,6 +88,12 @@ class Schedule:
         signal, spread = (c.to(x_0)[:, None, None] for c in (kept.sqrt(), (1 - kept).sqrt()))
         return signal * x_0 + spread * noise
 
+    def clean(self, x_t: Motion, t: Int[Tensor, " batch"], noise: Motion) -> Motion:
+        """x_0 from the noise in x_t: the inverse of `q_sample`."""
+        kept = self.alphas_cumprod[t.cpu()]
+        whole, spread = (c.to(x_t)[:, None, None] for c in ((1 / kept).sqrt(), (1 / kept - 1).sqrt()))
+        return whole * x_t - spread * noise
+
 
 def _betas(config: DiffusionConfig) -> Float64[Tensor, " steps"]:
     if config.schedule == "scaled_linear":
@@ -294,12 +300,10 @@ class DiffusionBackbone(Backbone):
         self, x_t: Motion, index: int, schedule: Schedule, guided: Guided, frames: Bool[Tensor, "batch frames"]
     ) -> Motion:
         """The guided prediction of the clean motion."""
-        t = schedule.timesteps[index].to(x_t.device).expand(len(x_t))
+        entry = torch.full(x_t.shape[:1], index)
+        t = schedule.timesteps[entry].to(x_t.device)
         given = guide(lambda x, t, mask, c: self.denoise(x, t, c, mask), guided, x_t, t, frames).float()
-        if self.diffusion.prediction == "sample":
-            return given
-        kept = schedule.alphas_cumprod[index]
-        return (x_t - (1 - kept).sqrt() * given) / kept.sqrt()
+        return given if self.diffusion.prediction == "sample" else schedule.clean(x_t, entry, given)
 
 
 def _overwritten(x_0: Motion, sampling: Sampling) -> Motion:

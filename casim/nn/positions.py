@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -18,13 +19,15 @@ def sinusoid(positions: Int[Tensor, "*shape"], width: int) -> Float[Tensor, "*sh
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2)[..., :width]
 
 
-class TimeEmbedding(nn.Sequential):
+class TimeEmbedding(nn.Module):
     """A diffusion time step as a vector: its sinusoid -> Linear -> SiLU -> Linear (MDM)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.width = width
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
 
     def forward(self, t: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
         """Vectors of the time steps `t`."""
-        return super().forward(sinusoid(t, self.width).to(self[0].weight.dtype))
+        waves = sinusoid(t, self.first.in_features).to(self.first.weight.dtype)
+        return self.second(F.silu(self.first(waves)))
