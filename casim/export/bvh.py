@@ -92,7 +92,7 @@ def rotations(
 
 
 def kabsch(
-    source: Float[np.ndarray, "frames points xyz"], target: Float[np.ndarray, "*frames points xyz"]
+    source: Float[np.ndarray, "frames points xyz"], target: Float[np.ndarray, "... points xyz"]
 ) -> Float[np.ndarray, "frames 3 3"]:
     """The rotations that bring `source` closest to `target` in the sense of least squares."""
     u, _, vt = np.linalg.svd(np.swapaxes(source, -1, -2) @ target)
@@ -120,8 +120,9 @@ def shortest_arc(
 
 def euler_zxy(turns: Float[np.ndarray, "frames joints 3 3"]) -> Float[np.ndarray, "frames joints 3"]:
     """Angles (z, x, y) in degrees with R = Rz Rx Ry."""
-    x = np.arcsin(np.clip(turns[..., 2, 1], -1, 1))
-    locked = np.abs(turns[..., 2, 1]) > 1 - 1e-9  # y and z turn about one axis: give it all to z
+    cosine = np.hypot(turns[..., 2, 0], turns[..., 2, 2])
+    x = np.arctan2(turns[..., 2, 1], cosine)
+    locked = cosine < 1e-7  # y and z turn about one axis: give it all to z
     z = np.where(
         locked,
         np.arctan2(turns[..., 1, 0], turns[..., 0, 0]),

@@ -59,7 +59,7 @@ class Camera:
 
 def write_gif(
     path: Path,
-    motions: Sequence[Float[np.ndarray, "_ joints xyz"]],
+    motions: Sequence[Float[np.ndarray, "_frames _joints xyz"]],
     fps: float,
     *,
     text: str = "",

@@ -1,0 +1,89 @@
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from casim.export.gif import LEFT, RIGHT, Camera, write_gif
+from casim.skeleton import SKELETONS
+
+SMALL = Camera(size=120)
+
+
+def _standing(frames: int, count: int = 22) -> np.ndarray:
+    """A person with stretched arms who drifts forward."""
+    skeleton, pose = SKELETONS[count], np.zeros((count, 3))
+    for chain in skeleton.chains:
+        for parent, joint in pairwise(chain):
+            pose[joint] = pose[parent] + 0.2 * skeleton.rest_directions[joint]
+    joints = np.repeat(pose[None], frames, 0)
+    joints[..., 2] += 0.03 * np.arange(frames)[:, None]
+    return joints
+
+
+def _count(image: Image.Image, colour: tuple[int, int, int]) -> int:
+    return int((np.abs(np.asarray(image.convert("RGB"), int) - colour).max(-1) < 40).sum())
+
+
+@pytest.mark.parametrize(("fps", "total"), [(20.0, 650), (12.5, 1040), (30.0, 430)])
+def test_frames_last_as_long_as_the_motion(tmp_path: Path, fps: float, total: int) -> None:
+    write_gif(tmp_path / "clip.gif", [_standing(13)], fps, text="a person walks", camera=SMALL)
+    with Image.open(tmp_path / "clip.gif") as image:
+        assert image.n_frames == 13
+        assert image.info["loop"] == 0
+        times = []
+        for frame in range(13):
+            image.seek(frame)
+            times.append(image.info["duration"])
+    assert sum(times) - 600 == total
+
+
+def test_sides_have_their_colours_and_places(tmp_path: Path) -> None:
+    """The camera stands before the figure: its left is on the right of the picture."""
+    write_gif(tmp_path / "clip.gif", [_standing(3)], 20.0, camera=SMALL)
+    with Image.open(tmp_path / "clip.gif") as image:
+        pixels = np.asarray(image.convert("RGB"), int)[30:]  # below the legend
+    middle = [np.flatnonzero((np.abs(pixels - c).max(-1) < 40).any(0)).mean() for c in (LEFT, RIGHT)]
+    assert middle[0] > middle[1]
+
+
+def test_motions_stand_side_by_side_and_the_shorter_one_holds(tmp_path: Path) -> None:
+    write_gif(
+        tmp_path / "two.gif", [_standing(5), _standing(11, 21)], 20.0, labels=["fixed", "casim"], camera=SMALL
+    )
+    with Image.open(tmp_path / "two.gif") as image:
+        assert (image.n_frames, image.width) == (11, 240)
+        for frame in (0, 10):
+            image.seek(frame)
+            for box in ((0, 0, 120, image.height), (120, 50, 240, image.height)):
+                assert _count(image.crop(box), LEFT) > 20
+        held = []
+        for frame in (4, 10):
+            image.seek(frame)
+            held.append(np.asarray(image.convert("RGB").crop((0, 50, 120, image.height - 20)), int))
+    assert np.abs(held[0] - held[1]).max() < 40
+
+
+def test_a_long_prompt_wraps_and_any_script_is_drawn(tmp_path: Path) -> None:
+    heights = []
+    for text in ("", "jump", "un homme marche très lentement — человек идёт " * 3):
+        write_gif(tmp_path / "clip.gif", [_standing(1)], 20.0, text=text, camera=SMALL)
+        with Image.open(tmp_path / "clip.gif") as image:
+            heights.append(image.height)
+    assert heights[0] < heights[1] < heights[2]
+
+
+def test_a_hundred_frames_take_less_than_three_seconds(tmp_path: Path) -> None:
+    start = time.process_time()
+    write_gif(tmp_path / "clip.gif", [_standing(100)], 20.0, text="a person walks")
+    assert time.process_time() - start < 3
+
+
+def test_bad_lists_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no clip to draw"):
+        write_gif(tmp_path / "clip.gif", [], 20.0)
+    with pytest.raises(ValueError, match="1 labels for 2 clips"):
+        write_gif(tmp_path / "clip.gif", [_standing(2)] * 2, 20.0, labels=["one"])
+    assert list(tmp_path.iterdir()) == []
