@@ -1,0 +1,261 @@
+"""`python -m casim.sample RUN --text "..."`: motions for prompts, as arrays and on request as BVH, CSV and GIF."""
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from casim import checkpoint, record
+from casim.cli import APPEND, FLAT, POSITIONAL, main_exit
+from casim.export.arrays import write_csv, write_npz
+from casim.export.bvh import write_bvh
+from casim.export.gif import write_gif
+from casim.features import denormalise
+from casim.skeleton import SKELETONS
+from casim.text_to_motion import TextToMotion
+
+SAMPLES = "samples.npz"
+BATCH = 64
+"""Prompts sampled at once."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to sample and where to put it."""
+
+    text: Annotated[tuple[str, ...], APPEND] = ()
+    """A prompt; give it several times for several motions."""
+    text_file: Path | None = None
+    """Text file with a prompt per line; empty lines are passed over."""
+    seconds: float | None = None
+    """Length of each motion; default: the longest that the model was trained for."""
+    out: Path = Path("samples")
+    """Folder to write to; samples that lie there are replaced."""
+    bvh: bool = False
+    """Also write each motion as a BVH file."""
+    csv: bool = False
+    """Also write each motion as a CSV file of joint positions."""
+    gif: bool = False
+    """Also draw each motion as an animated GIF."""
+    guidance: float | None = None
+    """Scale of classifier-free guidance; default: the run's own."""
+    sampler: Literal["ddpm", "ddim"] | None = None
+    """Default: the run's own."""
+    steps: int | None = None
+    """Denoising steps; default: the run's own."""
+    seed: int = 0
+    """Seed of the noise: same seed, prompts and options, same motions."""
+    device: str = "auto"
+    """auto: the accelerator if there is one; or cpu, cuda, cuda:1, mps."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Motions for a list of prompts."""
+
+    features: Float[np.ndarray, "samples frames feats"]
+    """Motion features, not normalised."""
+    joints: Float[np.ndarray, "samples frames joints xyz"]
+    """Metres, y up."""
+    prompts: tuple[str, ...]
+    fps: float
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `samples.npz` holds."""
+        lengths = np.full(len(self.prompts), self.joints.shape[1])
+        names = SKELETONS[self.joints.shape[2]].names
+        return {
+            "joints": self.joints,
+            "features": self.features,
+            "prompts": np.array(self.prompts),
+            "lengths": lengths,
+            "fps": np.array(self.fps),
+            "joint_names": np.array(names),
+        }
+
+
+def main(run: Annotated[str, POSITIONAL], options: Annotated[Options, FLAT] = Options()) -> None:
+    """Samples motions from a trained model.
+
+    Args:
+        run: Folder of a run, its name below runs/, or the name of a bundled run.
+    """
+    sample(run, options, Console())
+
+
+def sample(run: str | Path, options: Options, console: Console | None = None) -> record.RunRecord:
+    """Samples motions and writes them with a record to `options.out`; progress goes to `console`.
+
+    Raises:
+        FileNotFoundError: no such file of prompts, or the run has no weights.
+        ValueError: no prompt, one that is too long, an unknown run or device, or more frames than trained for.
+    """
+    texts = prompts(options)
+    folder = checkpoint.find_run(run)
+    _check_folder(options.out)
+    model = TextToMotion.load(folder, device(options.device))
+    frames = frames_of(options.seconds, model)
+    total_steps(options.steps, model)
+    model.encode(texts)  # too long a prompt is found before anything is written
+    _clear(options.out)
+    console = console or Console(quiet=True)
+    config = {"run": folder.name, **asdict(options), "text": texts}
+    config |= {"out": record.relative(options.out), "frames": frames, "fps": model.spec.fps}
+    config["text_file"] = options.text_file and record.relative(options.text_file)
+    entry = record.begin(
+        "sample", folder.name, config, seed=options.seed, device=str(model.device), threads=torch.get_num_threads()
+    )
+    weights = folder / checkpoint.WEIGHTS
+    entry.inputs["model"] = record.Source(run=record.relative(weights), sha256=record.sha256(weights))
+    with record.opened(entry, options.out):
+        sampled = generate(model, texts, frames, options, console)
+        files = write(sampled, options, console)
+        record.attach(entry, options.out, *files)
+    console.print(f"{len(texts)} motions of {frames} frames ({frames / model.spec.fps:.1f} s):", highlight=False)
+    for file in files:
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+    return entry
+
+
+def prompts(options: Options) -> list[str]:
+    """The prompts of the command line, then those of the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: there are none.
+    """
+    texts = list(options.text)
+    if options.text_file is not None:
+        if not options.text_file.is_file():
+            raise FileNotFoundError(f"no file of prompts at {options.text_file}")
+        try:
+            lines = options.text_file.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{options.text_file} is no UTF-8 text: {error.reason}") from error
+        texts += [line.strip() for line in lines if line.strip()]
+    if not texts:
+        where = f"; {options.text_file} holds none" if options.text_file else ""
+        raise ValueError(f'no prompt given{where}: add --text "a person walks forward", or --text-file FILE')
+    return texts
+
+
+def frames_of(seconds: float | None, model: TextToMotion) -> int:
+    """Frames of a motion of `seconds`; the longest that the model was trained for if None.
+
+    Raises:
+        ValueError: shorter than one frame, or longer than trained for.
+    """
+    if seconds is None:
+        return model.max_frames
+    fps, limit = model.spec.fps, model.max_frames
+    frames = round(seconds * fps) if np.isfinite(seconds) else 0
+    if frames < 1:
+        raise ValueError(f"--seconds must be at least one frame, {1 / fps:.3g} s, got {seconds}")
+    if frames > limit:
+        raise ValueError(
+            f"{seconds:g} s are {frames} frames at {fps:g} frames per second; the model was trained for at most "
+            f"{limit} frames: ask for --seconds {limit / fps:g} or less"
+        )
+    return frames
+
+
+def total_steps(steps: int | None, model: TextToMotion) -> int:
+    """Denoising steps of one motion: those asked for, the run's own, or every step of the training schedule.
+
+    Raises:
+        ValueError: none, or more than the model was trained with.
+    """
+    trained = model.setup.backbone.diffusion.steps
+    if steps is not None and not 1 <= steps <= trained:
+        raise ValueError(f"--steps must be 1 to {trained}, the steps that the model was trained with; got {steps}")
+    return steps or model.setup.sampling.steps or trained
+
+
+def device(name: str) -> torch.device:
+    """The device called `name`; "auto" takes the accelerator if there is one.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    if name == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        wanted = torch.device(name)
+        torch.zeros(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA raises AssertionError
+        raise ValueError(f"no device {name!r} here ({str(error).splitlines()[0]}); use auto or cpu") from error
+    return wanted
+
+
+def generate(model: TextToMotion, texts: list[str], frames: int, options: Options, console: Console) -> Sampled:
+    """One motion per prompt, sampled in batches."""
+    own = {"sampler": options.sampler, "steps": options.steps}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    starts, motions = range(0, len(texts), BATCH), []
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("denoising", total=total_steps(options.steps, model) * len(starts))
+        for start in starts:
+            chunk = texts[start : start + BATCH]
+            motion = model.sample(
+                chunk,
+                [frames] * len(chunk),
+                options.seed + start,
+                options.guidance,
+                after_step=lambda step: progress.advance(task),
+                **own,
+            )
+            motions.append(motion)
+    motion = torch.cat(motions)
+    joints = model.joints(motion) * SKELETONS[model.spec.joints].metres
+    features = denormalise(motion, model.mean, model.std)
+    return Sampled(features.cpu().numpy(), joints.cpu().numpy(), tuple(texts), model.spec.fps)
+
+
+def write(sampled: Sampled, options: Options, console: Console) -> list[Path]:
+    """Writes `samples.npz` and the formats asked for; gives the files."""
+    files = [options.out / SAMPLES]
+    write_npz(files[0], sampled.arrays())
+    with console.status("writing"):
+        for i, (text, joints) in enumerate(zip(sampled.prompts, sampled.joints, strict=True)):
+            stem = options.out / f"{i:02d}_{_slug(text)}"
+            if options.bvh:
+                files.append(stem.with_suffix(".bvh"))
+                write_bvh(files[-1], joints, sampled.fps)
+            if options.csv:
+                files.append(stem.with_suffix(".csv"))
+                write_csv(files[-1], joints, sampled.fps)
+            if options.gif:
+                files.append(stem.with_suffix(".gif"))
+                write_gif(files[-1], [joints], sampled.fps, text=text)
+    return files
+
+
+def _slug(text: str) -> str:
+    """A prompt as part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40].rstrip("_") or "motion"
+
+
+def _clear(folder: Path) -> None:
+    """Removes the samples that an earlier record of the folder lists."""
+    if (folder / record.FILE).exists():
+        for artifact in record.load(folder).artifacts:
+            (folder / artifact).unlink(missing_ok=True)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a folder that holds another command's record, which sampling would replace."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; --out wants a folder")
+    if (folder / record.FILE).exists() and (kind := record.load(folder).kind) != "sample":
+        raise ValueError(f"{folder} holds the record of another command ({kind}); give --out another folder")
+
+
+if __name__ == "__main__":
+    main_exit(main)
