@@ -46,36 +46,37 @@ class DiffusionConfig:
 class Schedule:
     """How much of the clean motion is left at each step."""
 
-    alphas_cumprod: Float64[Tensor, " steps"]
+    betas: Float64[Tensor, " steps"]
+    """Variance that each step adds."""
     timesteps: Int[Tensor, " steps"]
     """What the network is told: the index of the step in the training schedule."""
 
     @staticmethod
     def of(config: DiffusionConfig) -> "Schedule":
         """The training schedule of a config."""
-        kept = torch.cumprod(1 - _betas(config), 0)
-        if config.snr_shift != 1.0:
-            ratio = config.snr_shift**2 * kept / (1 - kept)
-            kept = ratio / (1 + ratio)
-        return Schedule(kept, torch.arange(config.steps))
+        schedule = Schedule(_betas(config), torch.arange(config.steps))
+        if config.snr_shift == 1.0:
+            return schedule
+        ratio = config.snr_shift**2 * schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
+        return Schedule(_steps_between(ratio / (1 + ratio)), schedule.timesteps)
 
     def respaced(self, steps: Iterable[int]) -> "Schedule":
         """The schedule that visits only the given (increasing) steps of this one."""
         chosen = torch.tensor(list(steps))
-        return Schedule(self.alphas_cumprod[chosen], self.timesteps[chosen])
+        return Schedule(_steps_between(self.alphas_cumprod[chosen]), self.timesteps[chosen])
 
     def __len__(self) -> int:
         return len(self.timesteps)
 
     @cached_property
-    def alphas_cumprod_prev(self) -> Float64[Tensor, " steps"]:
-        """The same, one step less noisy; 1 before the first."""
-        return torch.cat([self.alphas_cumprod.new_ones(1), self.alphas_cumprod[:-1]])
+    def alphas_cumprod(self) -> Float64[Tensor, " steps"]:
+        """Share of the clean motion's variance that is left after each step."""
+        return torch.cumprod(1 - self.betas, 0)
 
     @cached_property
-    def betas(self) -> Float64[Tensor, " steps"]:
-        """Variance that each step adds."""
-        return 1 - self.alphas_cumprod / self.alphas_cumprod_prev
+    def alphas_cumprod_prev(self) -> Float64[Tensor, " steps"]:
+        """The same, one step less noisy; 1 before the first."""
+        return _before(self.alphas_cumprod)
 
     @cached_property
     def posterior_variance(self) -> Float64[Tensor, " steps"]:
@@ -93,6 +94,15 @@ class Schedule:
         kept = self.alphas_cumprod[t.cpu()]
         whole, spread = (c.to(x_t)[:, None, None] for c in ((1 / kept).sqrt(), (1 / kept - 1).sqrt()))
         return whole * x_t - spread * noise
+
+
+def _before(kept: Float64[Tensor, " steps"]) -> Float64[Tensor, " steps"]:
+    return torch.cat([kept.new_ones(1), kept[:-1]])
+
+
+def _steps_between(kept: Float64[Tensor, " steps"]) -> Float64[Tensor, " steps"]:
+    """The betas that leave these shares of variance."""
+    return 1 - kept / _before(kept)
 
 
 def _betas(config: DiffusionConfig) -> Float64[Tensor, " steps"]:
