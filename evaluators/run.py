@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from casim import checkpoint, cli, record
 from casim.text_to_motion import TextToMotion
-from casim.types import Clips, MotionBatch
+from casim.types import Clips, MotionBatch, MotionDataset
 from evaluators import scores
 from evaluators.embed import oracle as oracles
 from evaluators.protocol import PRESETS, EvalBatch, Protocol
@@ -40,7 +40,7 @@ class Changes:
     """Motions per caption."""
     guidance: float | None = None
     """Guidance scale of all runs."""
-    sampler: str | None = None
+    sampler: Literal["ddpm", "ddim"] | None = None
     """Sampler of all runs."""
     steps: int | None = None
     """Sampling steps of all runs."""
@@ -109,20 +109,16 @@ def evaluate(
 ) -> record.RunRecord:
     """Generates, judges and writes the record of all runs below `out`; gives the record."""
     oracle = oracles.load()
-    written = record.begin(
-        "evaluate",
-        out.name,
-        {"protocol": asdict(protocol), "runs": {run.name: dict(run.config) for run in runs}},
-        seed=protocol.seed,
-        device=device,
-        threads=torch.get_num_threads(),
-    )
-    for folder in [run.folder for run in runs] + [oracles.BUNDLED]:
-        weights = record.sha256(folder / checkpoint.WEIGHTS)
-        written.inputs[record.relative(folder)] = record.Source(run=record.relative(folder), sha256=weights)
+    models = [TextToMotion.load(run.folder, device=device) for run in runs]
+    dataset = models[0].dataset()
+    clips = {split: dataset.split(split) for split in protocol.splits}
+    written = _begin(runs, protocol, out.name, device)
+    # Everything that wrong input can spoil has been read by now; from here on there is a record on disk.
     with record.opened(written, out):
-        rows = pd.concat(list(_rows(runs, protocol, oracle, device, progress)), ignore_index=True)
-        rows = scores.average_repeats(rows)
+        parts = [_real(oracle, dataset, protocol, split) for split in protocol.splits]
+        asked = [batch for split in clips for batch in _batches(split, clips[split], protocol)]
+        parts += _generated(list(zip(runs, models, strict=True)), asked, protocol, oracle, progress)
+        rows = scores.average_repeats(pd.concat(parts, ignore_index=True))
         written.results = scores.measures(rows, protocol.resampling, protocol.in_words())
         blank = rows.assign(seed=rows["seed"].where(rows["seed"] != scores.UNSEEDED).astype("Int64"))
         record.write_atomic(out / ITEMS, blank.to_csv(index=False, float_format="%.4g").encode())
@@ -130,26 +126,42 @@ def evaluate(
     return written
 
 
-def _rows(
-    runs: list[Run], protocol: Protocol, oracle: oracles.Oracle, device: str, progress: Progress | None
+def _begin(runs: list[Run], protocol: Protocol, name: str, device: str) -> record.RunRecord:
+    """A record of what will be scored, with the hashes of all weights."""
+    config = {"protocol": asdict(protocol), "runs": {run.name: dict(run.config) for run in runs}}
+    written = record.begin(
+        "evaluate", name, config, seed=protocol.seed, device=device, threads=torch.get_num_threads()
+    )
+    for folder in [run.folder for run in runs] + [oracles.BUNDLED]:
+        weights = record.sha256(folder / checkpoint.WEIGHTS)
+        written.inputs[record.relative(folder)] = record.Source(run=record.relative(folder), sha256=weights)
+    return written
+
+
+def _real(oracle: oracles.Oracle, dataset: MotionDataset, protocol: Protocol, split: str) -> pd.DataFrame:
+    """Rows of the real clips of a split and of the floors."""
+    clips = dataset.split(split)
+    real = clips.batch(choose(len(clips), protocol))
+    mean, std = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
+    return scores.judge_real(oracles.look(oracle, EvalBatch(real.motion, real.mask, real), mean, std), split)
+
+
+def _generated(
+    runs: list[tuple[Run, TextToMotion]],
+    asked: list["Asked"],
+    protocol: Protocol,
+    oracle: oracles.Oracle,
+    progress: Progress | None,
 ) -> Iterator[pd.DataFrame]:
-    """Rows of the real clips, then of every run."""
-    model = TextToMotion.load(runs[0].folder)
-    dataset = model.dataset()
-    splits = {name: dataset.split(name) for name in protocol.splits}
-    batches = [b for name, clips in splits.items() for b in _batches(name, clips, protocol)]
-    task = progress.add_task("generating", total=len(runs) * len(batches)) if progress else None
-    statistics = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
-    for name, clips in splits.items():
-        real = clips.batch(choose(len(clips), protocol))
-        yield scores.judge_real(oracles.look(oracle, EvalBatch(real.motion, real.mask, real), *statistics), name)
-    for run in runs:
-        model = TextToMotion.load(run.folder, device=device)
-        for batch in batches:
+    """Rows of every run's motions, batch by batch."""
+    task = progress.add_task("generating", total=len(runs) * len(asked)) if progress else None
+    for run, model in runs:
+        for batch in asked:
+            motions = generate(model, batch, protocol)
+            judged = oracles.look(oracle, motions, model.mean.cpu(), model.std.cpu())
+            yield scores.judge(judged, run.arm, run.seed, batch.split)
             if progress is not None and task is not None:
                 progress.update(task, advance=1, description=f"{run.name}, {batch.split}")
-            judged = oracles.look(oracle, generate(model, batch, protocol), model.mean.cpu(), model.std.cpu())
-            yield scores.judge(judged, run.arm, run.seed, batch.split)
 
 
 @dataclass(frozen=True)

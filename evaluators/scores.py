@@ -49,8 +49,15 @@ def judge(batch: EvalBatch, arm: str, seed: int, split: str) -> pd.DataFrame:
 
 def judge_real(batch: EvalBatch, split: str) -> pd.DataFrame:
     """Rows of the real clips, and of the floors: the same clips judged by captions that do not fit."""
-    asked = {REAL: batch} | {floor: corrupt(batch) for floor, corrupt in FLOORS.items()}
-    return pd.concat([judge(b, arm, UNSEEDED, split) for arm, b in asked.items()], ignore_index=True)
+    real = judge(batch, REAL, UNSEEDED, split)
+    clips = real[
+        list(COLUMNS)
+    ]  # a floor's row stands in the group of the clip, whatever its wrong caption asks for
+    floors = [
+        judge(corrupt(batch), arm, UNSEEDED, split).assign(**clips.assign(arm=arm))
+        for arm, corrupt in FLOORS.items()
+    ]
+    return pd.concat([real, *floors], ignore_index=True)
 
 
 def average_repeats(rows: pd.DataFrame) -> pd.DataFrame:
@@ -77,26 +84,27 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
         protocol: the protocol in words.
     """
     results: dict[str, Measure] = {}
+    pairs = list(combinations(dict.fromkeys(rows["arm"][rows["seed"] != UNSEEDED]), 2))
     for name, metric in metrics().items():
         for split in dict.fromkeys(rows["split"]):
             for group in GROUPS:
                 part = in_group(_where(rows, rows["split"] == split), group)
                 tables = {arm: _crossed(part, arm, name) for arm in dict.fromkeys(rows["arm"])}
-                for arm, estimate in _estimates(tables, how).items():
+                for arm, estimate in _estimates(tables, pairs, how).items():
                     key = f"{arm}/{name}/{split}/{group}"
                     results[key] = estimate.measure(protocol, higher_is_better=metric.higher_is_better)
     return results
 
 
-def _estimates(tables: Mapping[str, pd.DataFrame], how: Resampling) -> dict[str, Estimate]:
+def _estimates(
+    tables: Mapping[str, pd.DataFrame], pairs: list[tuple[str, str]], how: Resampling
+) -> dict[str, Estimate]:
     """Arms, their seeds and their differences, where a clip has a value."""
-    found: dict[str, Estimate | None] = {}
-    trained = [arm for arm, table in tables.items() if UNSEEDED not in table.index]
+    found = {arm: mean_interval(_values(table), how) for arm, table in tables.items()}
     for arm, table in tables.items():
-        found[arm] = mean_interval(_values(table), how)
-        for seed in table.index if arm in trained else ():
-            found[f"{arm}@seed{seed}"] = mean_interval(_values(table.loc[[seed]]), how)
-    for a, b in combinations(trained, 2):
+        seeds = [seed for seed in table.index if seed != UNSEEDED]
+        found |= {f"{arm}@seed{seed}": mean_interval(_values(table.loc[[seed]]), how) for seed in seeds}
+    for a, b in pairs:
         found[f"{a} - {b}"] = difference_interval(_values(tables[a]), _values(tables[b]), how)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
