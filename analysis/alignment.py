@@ -91,7 +91,7 @@ def motion_on_text(
         return text, text.sum(-1)
     raise ValueError(
         f"a map of {queries} queries and {keys} keys fits neither cross-attention of {tokens} motion tokens to "
-        f"{cond} text tokens nor self-attention over both ({cond + tokens}); is the number of frames per token right?"
+        f"{cond} text tokens nor self-attention over both ({cond + tokens}); check the frames per token"
     )
 
 

@@ -133,9 +133,9 @@ def found_boundary(maps: Maps, spans: Spans) -> Float[np.ndarray, " clips"]:
     NaN.
     """
     first, second = ((maps * (spans.is_content & (spans.segments == k))[..., None]).sum(1) for k in (0, 1))
-    both = first + second
-    part = np.divide(first, both, out=np.zeros_like(both), where=both > 0)
-    frames = part.shape[-1]
+    both, frames = first + second, maps.shape[-1]
+    is_real = np.arange(frames) < spans.lengths[:, None]
+    part = np.divide(first, both, out=np.zeros_like(both), where=is_real & (both > 0))
     total, before = part.sum(-1, keepdims=True), np.cumsum(part, -1)[:, :-1]
     left, length = np.arange(1, frames), spans.lengths[:, None]
     right = np.maximum(length - left, 1)
@@ -177,7 +177,7 @@ def swap_prompts(maps: Maps, spans: Spans, generator: np.random.Generator) -> Ma
     keys = np.where(partners, generator.random(partners.shape), -1)
     donor = keys.argmax(1)
     swapped = stretch(resample(maps, spans.lengths, GRID)[donor], spans.lengths, maps.shape[-1])
-    return np.where(partners.any(1)[:, None, None], swapped, np.nan)
+    return np.where((partners.sum(1) > 0)[:, None, None], swapped, np.nan)
 
 
 def _partners(spans: Spans) -> Bool[np.ndarray, "clips clips"]:
