@@ -13,23 +13,20 @@ A row describes the step from frame t to t + 1 (J joints; F frames give F - 1 ro
 | 4            | 259:263 | contacts: left ankle, left toe, right ankle, right toe; 1 = hardly moves in this step  |
 
 Source: Guo et al., "Generating Diverse and Natural 3D Human Motions from Text", CVPR 2022, and its released data.
-`legacy` gives the released numbers, with two oddities of theirs; `fixed` puts them right:
+`legacy` gives the released numbers, with three oddities of theirs; `fixed` puts them right:
 
-- legacy takes left and right hip the wrong way round where it finds the facing direction of each frame, so that hips
-  and shoulders partly cancel and the direction is noisy. `fixed` takes them the right way round.
-- legacy turns frame 0 to +z by its own direction and then declares its smoothed direction to be +z, which is off by
-  a few degrees when a clip begins with a turn, so that positions come back wrong by up to centimetres. `fixed` turns
-  frame 0 by the smoothed direction: positions come back exactly.
+- legacy takes left and right hip the wrong way round where it finds the facing direction of each frame, so that
+  hips and shoulders partly cancel and the direction is noisy. `fixed` takes them the right way round.
+- legacy turns frame 0 to +z by its own direction and then declares its smoothed direction to be +z, which is off
+  by a few degrees when a clip begins with a turn, so that positions come back wrong by up to centimetres. `fixed`
+  turns frame 0 by the smoothed direction: positions come back exactly.
 - legacy gives a turn across the back (-z) as nearly a full turn the other way. `fixed` gives the short way.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -105,8 +102,8 @@ def from_joints(
         contact_threshold: squared displacement in units squared; the skeleton's own if None.
 
     Raises:
-        ValueError: wrong number of joints, fewer than 2 frames, NaN or infinite positions, a bone without length, or
-            hips and shoulders that span no direction. The message names clip and frame.
+        ValueError: wrong number of joints, fewer than 2 frames, NaN or infinite positions, a bone without length,
+            or hips and shoulders that span no direction. The message names clip and frame.
     """
     _check_joints(joints, spec)
     threshold = spec.skeleton.contact_threshold if contact_threshold is None else contact_threshold
@@ -172,8 +169,8 @@ def to_joints(
     Raises:
         ValueError: the width is not `spec.dims`.
     """
-    _check_width(features, spec)
-    angle, root = _root(features)
+    check_width(features, spec)
+    angle, root = root_path(features)
     cos, sin = (2 * angle).cos(), (2 * angle).sin()
     local = rearrange(features[..., spec.groups["positions"]], "b t (j c) -> c j b t", c=3)
     x, y, z = local[0], local[1], local[2]
@@ -189,10 +186,10 @@ def to_joints_from_rotations(
     Raises:
         ValueError: the width is not `spec.dims`, or the features hold no rotations.
     """
-    _check_width(features, spec)
+    check_width(features, spec)
     if spec.subset != "all":
         raise ValueError("essential features hold no rotations; use subset 'all' or to_joints")
-    angle, root = _root(features)
+    angle, root = root_path(features)
     w, y, bones = angle.cos(), angle.sin(), spec.joints - 1
     zero, one = torch.zeros_like(angle), torch.ones_like(angle)
     turn = torch.stack([w * w - y * y, zero, -2 * w * y, zero, one, zero], dim=-1)
@@ -213,66 +210,6 @@ def denormalise(
 ) -> Float[Tensor, "*batch feats"]:
     """The inverse of `normalise`."""
     return features * std + mean
-
-
-def mirror_joints(joints: Float[Tensor, "*batch joints xyz"]) -> Float[Tensor, "*batch joints xyz"]:
-    """The motion in a mirror: x negated, left and right joints exchanged. Twice gives the motion back.
-
-    Raises:
-        ValueError: neither 22 nor 21 joints.
-    """
-    skeleton = FeatureSpec(joints=joints.shape[-2]).skeleton
-    return joints[..., skeleton.mirrored.tolist(), :] * joints.new_tensor([-1, 1, 1])
-
-
-def mirror_features(features: Float[Tensor, "*batch feats"], spec: FeatureSpec) -> Float[Tensor, "*batch feats"]:
-    """Denormalised features of the mirrored motion: what converting the mirrored joints gives.
-
-    Raises:
-        ValueError: the width is not `spec.dims`.
-    """
-    _check_width(features, spec)
-    order, sign = _mirror_columns(spec)
-    return features[..., order] * features.new_tensor(sign)
-
-
-def mirror_text(text: str) -> str:
-    """The caption of the mirrored motion: left and right exchanged, clockwise and counterclockwise too.
-
-    Whole words only ("upright" stays), capitals kept; also works on word/POS strings. Every "right" becomes "left",
-    even in "right away", as in HumanML3D.
-    """
-    return _SIDED.sub(lambda found: _other_side(found.group()), text)
-
-
-_SIDED = re.compile(
-    r"\b(?:(?:counter|anti)[- ]?clockwise|clockwise"
-    r"|(?:left|right)(?=(?:wards?|most|handed|hand|side|foot|leg|arm)?\b))",
-    re.IGNORECASE,
-)
-
-
-def _other_side(word: str) -> str:
-    lower = word.lower()
-    other = {"left": "right", "right": "left", "clockwise": "counterclockwise"}.get(lower, "clockwise")
-    return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
-
-
-@cache
-def _mirror_columns(spec: FeatureSpec) -> tuple[list[int], list[int]]:
-    """Which column each mirrored column comes from, and its sign."""
-    joints = spec.skeleton.mirrored
-    order, sign = np.arange(spec.dims), np.ones(spec.dims, dtype=np.int64)
-    sign[[0, 1]] = -1
-    for group, width, first in (("positions", 3, 1), ("rotations", 6, 1), ("velocities", 3, 0)):
-        if group in spec.groups:
-            columns = order[spec.groups[group]].reshape(-1, width)
-            order[spec.groups[group]] = columns[joints[first:] - first].ravel()
-            # a mirrored matrix changes sign where exactly one index is x; six numbers are its columns 0 and 1
-            sign[spec.groups[group]] = np.tile([-1, 1, 1] if width == 3 else [1, -1, -1, -1, 1, 1], len(columns))
-    if "contacts" in spec.groups:
-        order[-4:] = order[[-2, -1, -4, -3]]
-    return order.tolist(), sign.tolist()
 
 
 def _placed(
@@ -337,7 +274,7 @@ def _convert(
     return out
 
 
-def _root(
+def root_path(
     features: Float[Tensor, "batch frames feats"],
 ) -> tuple[Float[Tensor, "batch frames"], Float[Tensor, "xyz batch frames"]]:
     """Half the angle of the turn to +z, and the position of the root, for every frame."""
@@ -349,7 +286,8 @@ def _root(
     return angle, torch.stack([x, features[..., 3], z])
 
 
-def _check_width(features: Tensor, spec: FeatureSpec) -> None:
+def check_width(features: Tensor, spec: FeatureSpec) -> None:
+    """Raises ValueError if the last axis is not `spec.dims` wide."""
     if features.shape[-1] != spec.dims:
         raise ValueError(
             f"features are {features.shape[-1]} wide, but {spec.joints} joints with subset {spec.subset!r} "

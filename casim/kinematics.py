@@ -1,16 +1,17 @@
 """Geometry of moving skeletons: facing, bone rotations, forward kinematics, bone lengths.
 
-Tensors are component-first, "xyz joints batch frames": long contiguous rows keep every operation vectorised, which is
-what makes conversion fast. The rotation that takes a bone's rest direction u to its direction v is the product of two
-half turns, about u and then about the middle h = (u + v) / |u + v|:
+Tensors are component-first, "xyz joints batch frames": long contiguous rows keep every operation vectorised, which
+is what makes conversion fast. The rotation that takes a bone's rest direction u to its direction v is the product
+of two half turns, about u and then about the middle h = (u + v) / |u + v|:
 
     R = (2 h h^T - I) (2 u u^T - I)
 
-Rest directions are axes, so the second factor is a diagonal of signs, and all bones of all chains are found at once.
-Twist about the bone is left out, as in HumanML3D.
+Rest directions are axes, so the second factor is a diagonal of signs, and all bones of all chains are found at
+once. Twist about the bone is left out, as in HumanML3D.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from einops import rearrange
@@ -166,7 +167,7 @@ def forward_kinematics(
     placed = {0: root}
     for chain in skeleton.chains:
         turn = rotations[..., 0, :, :]
-        for parent, joint in zip(chain[:-1], chain[1:], strict=True):
+        for parent, joint in pairwise(chain):
             turn = turn @ rotations[..., joint, :, :]
             placed[joint] = placed[parent] + (turn @ offsets[..., joint, :, None])[..., 0]
     return torch.stack([placed[joint] for joint in range(len(skeleton))], dim=-2)
@@ -198,12 +199,12 @@ def uniform_skeleton(
     bones = 2 * halves * along - aims[..., None, None]
     placed = {0: points[:, 0] * scale[:, None]}
     for chain in skeleton.chains:
-        for parent, joint in zip(chain[:-1], chain[1:], strict=True):
+        for parent, joint in pairwise(chain):
             placed[joint] = placed[parent] + bones[:, joint]
     return rearrange([placed[joint] for joint in range(len(skeleton))], "j c b f -> b f j c")
 
 
-def _squares(vectors: Float[Tensor, "xyz *rest"]) -> Float[Tensor, "*rest"]:
+def _squares(vectors: Float[Tensor, "xyz joints batch frames"]) -> Float[Tensor, "joints batch frames"]:
     return vectors[0].square().addcmul_(vectors[1], vectors[1]).addcmul_(vectors[2], vectors[2])
 
 
