@@ -1,0 +1,150 @@
+"""Captions of the choreography benchmark, and which word describes which action."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from casim.data._actions import ACTIONS
+
+SUBJECTS = ("a person", "someone", "a man", "a woman", "the figure", "the person")
+
+PHRASES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "walk_forward": (
+        ("walks", "walking", "forward"),
+        ("strides", "striding", "ahead"),
+        ("steps", "stepping", "forward"),
+    ),
+    "walk_backward": (
+        ("walks", "walking", "backward"),
+        ("steps", "stepping", "back"),
+        ("retreats", "retreating", "backward"),
+    ),
+    "sidestep": (
+        ("sidesteps", "sidestepping", "to the {side}"),
+        ("shuffles", "shuffling", "{side}"),
+        ("steps", "stepping", "sideways to the {side}"),
+    ),
+    "turn": (
+        ("turns", "turning", "{side}"),
+        ("rotates", "rotating", "to the {side}"),
+        ("turns", "turning", "to the {side}"),
+    ),
+    "jump": (("jumps", "jumping", ""), ("hops", "hopping", "up"), ("leaps", "leaping", "into the air")),
+    "squat": (("squats", "squatting", ""), ("crouches", "crouching", "down"), ("squats", "squatting", "down")),
+    "sit": (("sits", "sitting", "down"), ("takes", "taking", "a seat"), ("sits", "sitting", "on a chair")),
+    "kick": (
+        ("kicks", "kicking", "with the {side} leg"),
+        ("kicks", "kicking", "the {side} foot"),
+        ("swings", "swinging", "the {side} leg"),
+    ),
+    "wave": (
+        ("waves", "waving", "the {side} hand"),
+        ("waves", "waving", "with the {side} arm"),
+        ("greets", "greeting", "with the {side} hand"),
+    ),
+    "raise": (
+        ("raises", "raising", "the {side} arm"),
+        ("lifts", "lifting", "the {side} hand"),
+        ("raises", "raising", "the {side} hand"),
+    ),
+    "punch": (
+        ("punches", "punching", "with the {side} fist"),
+        ("punches", "punching", "with the {side} hand"),
+        ("boxes", "boxing", "with the {side} arm"),
+    ),
+    "clap": (("claps", "clapping", ""), ("claps", "clapping", "the hands"), ("applauds", "applauding", "")),
+    "bow": (("bows", "bowing", ""), ("bends", "bending", "forward"), ("bows", "bowing", "down")),
+}
+"""Per verb its synonyms: third person, gerund, complement."""
+
+SPEEDS = {-1: ("slowly", "gently", "calmly"), 0: ("",), 1: ("quickly", "fast", "rapidly")}
+COUNTS = {0: ("",), 2: ("twice", "two times"), 3: ("three times", "thrice")}
+
+FILLERS = {"a", "the", "with", "to", "on", "into"}
+"""Words inside a phrase that say nothing of its action."""
+
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Told:
+    """One action as a caption tells it; `speed` is -1, 0 or 1, `count` 0, 2 or 3."""
+
+    action: int
+    speed: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a caption and the action (by order of time) that it is about."""
+
+    text: str
+    segment: int
+    is_content: bool
+
+
+Pick = Callable[[int], int]
+"""Draws a whole number below its argument."""
+
+PAIRS = (
+    ("{s} {a} and then {b}", False),
+    ("{s} first {a} then {b}", False),
+    ("{s} {a} before {B}", False),
+    ("after {A} {s} {b}", False),
+    ("{s} {b} after {A}", True),
+    ("{s} {b} but before that {a}", True),
+    ("before {B} {s} {a}", True),
+    ("{s} {b} having first finished {A}", True),
+)
+"""Templates of two actions, a before b in time: small letters third person, capitals gerund; is it reversed?"""
+TRIPLES = (
+    ("{s} {a} then {b} and finally {c}", False),
+    ("{s} first {a} then {b} then {c}", False),
+    ("after {A} and {B} {s} {c}", False),
+    ("{s} {c} after {A} and then {B}", True),
+    ("before {C} {s} {a} and then {b}", True),
+    ("{s} {b} after {A} and finally {c}", True),
+)
+WHILES = ("{s} {a} while {B}", "{s} {b} while {A}", "while {A} {s} {b}", "while {B} {s} {a}")
+TEMPLATES = {
+    "single": (("{s} {a}", False),),
+    "pair": PAIRS,
+    "triple": TRIPLES,
+    "while": tuple((w, False) for w in WHILES),
+}
+
+
+def caption(kind: str, told: Sequence[Told], is_reversed: bool, pick: Pick) -> tuple[str, tuple[Word, ...]]:
+    """A caption of `kind` for the actions in order of time, and its words."""
+    choices = [text for text, reverse in TEMPLATES[kind] if reverse == is_reversed]
+    words: list[Word] = []
+    for part in choices[pick(len(choices))].split():
+        if part == "{s}":
+            words += [Word(w, NOBODY, False) for w in SUBJECTS[pick(len(SUBJECTS))].split()]
+        elif part.startswith("{"):
+            segment = "abc".index(part[1].lower())
+            words += _phrase(told[segment], segment, is_gerund=part[1].isupper(), pick=pick)
+        else:
+            words.append(Word(part, NOBODY, False))
+    return " ".join(word.text for word in words), tuple(words)
+
+
+def _phrase(told: Told, segment: int, *, is_gerund: bool, pick: Pick) -> list[Word]:
+    name = ACTIONS[told.action]
+    side = next((s for s in ("left", "right") if name.endswith(f"_{s}")), "")
+    forms = PHRASES[name.removesuffix(f"_{side}") if side else name]
+    third, gerund, complement = forms[pick(len(forms))]
+    speeds, counts = SPEEDS[told.speed], COUNTS[told.count]
+    parts = [gerund if is_gerund else third, complement.format(side=side)]
+    parts += [counts[pick(len(counts))], speeds[pick(len(speeds))]]
+    if told.speed and pick(2):
+        parts = [parts[3], *parts[:3]]
+    return [Word(w, segment, w not in FILLERS) for w in " ".join(parts).split()]
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word that a caption can hold, sorted."""
+    texts = [*SUBJECTS, *(t for pairs in TEMPLATES.values() for t, _ in pairs), "left right"]
+    texts += [" ".join(form) for forms in PHRASES.values() for form in forms]
+    texts += [word for group in (SPEEDS, COUNTS) for words in group.values() for word in words]
+    return tuple(sorted({w for text in texts for w in text.split() if w and "{" not in w}))
