@@ -88,7 +88,7 @@ def train(training: Training, out: Path, report: Callable[[float], object] = lam
 
 def training_data(training: Training) -> MotionDataset:
     """Clips that no run trains on or is scored with: another seed."""
-    return Choreography(Choreography.Config(seed=training.seed, train=training.clips))
+    return Choreography(Choreography.Config(seed=training.seed, train=training.clips, held_out_pairs=0))
 
 
 def fit(
@@ -139,7 +139,7 @@ def _fresh(dataset: MotionDataset, clips: Clips, training: Training) -> Oracle:
     """An untrained oracle for the actions of the clips, with their statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        sample = clips.batch(range(min(len(clips), 1000)))
+        sample = clips.batch(range(0, len(clips), max(len(clips) // 1000, 1)))
         actions = sorted({span.action for a in sample.alignment or () for span in a.actions})
         oracle = Oracle(Oracle.Config(tuple(actions)))
     frames = _features(sample, dataset)[sample.mask]
