@@ -12,7 +12,6 @@ from typing import Any
 from casim import plugins
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.data.choreography import Choreography
-from casim.data.humanml3d import HumanML3D
 from casim.diffusion import DiffusionConfig
 from casim.injection import Casim, ContextConfig, Fixed
 from casim.text.hashed import Hashed
@@ -152,6 +151,8 @@ def choreography_fixed_long() -> tuple[Setup, Training]:
 
 
 def _mocap(injection: Any) -> tuple[Setup, Training]:
+    from casim.data.humanml3d import HumanML3D
+
     data = HumanML3D.Config(folder="$CASIM_DATA/mocap263")
     backbone = replace(SMALL, patch=4, width=128)
     return Setup(data, MiniLM.Config(), injection, backbone, DDIM), replace(QUICK, batch_size=32, steps=1000)

@@ -91,7 +91,7 @@ class Choreography(MotionDataset):
     def __init__(self, config: Config):
         if not 20 <= config.min_frames < config.max_frames <= 196:
             raise ValueError(
-                f"clips of {config.min_frames} to {config.max_frames} frames asked for; choose 20 <= min < max <= 196"
+                f"clips of {config.min_frames} to {config.max_frames} frames; choose 20 <= min < max <= 196"
             )
         if config.spec.joints != 22 or config.spec.fps != 20:
             raise ValueError("choreography has 22 joints at 20 frames per second; use a FeatureSpec with these")
