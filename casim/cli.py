@@ -3,8 +3,8 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -13,14 +13,20 @@ USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryEr
 
 FLAT = tyro.conf.arg(name="")
 """Marks a dataclass parameter whose fields are flags without the parameter's name: `Annotated[Options, FLAT]`."""
-POSITIONAL = tyro.conf.Positional
-"""Marks a parameter that is given without a flag: `Annotated[str, POSITIONAL]`."""
+Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+"""Type of a parameter that names a run and is given without a flag."""
 APPEND = tyro.conf.UseAppendAction
 """Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
 
 
-def run(main: Callable[..., Any], argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+Main = Callable[..., Any] | Mapping[str, Callable[..., Any]]
+"""A typed function, or several by the name of their sub-command."""
+
+
+def run(main: Main, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parses `argv` into the parameters of `main`, calls it, and gives the exit code (see `guarded`)."""
+    if isinstance(main, Mapping):
+        return guarded(lambda: tyro.extras.subcommand_cli_from_dict(dict(main), args=argv, prog=prog))
     return guarded(lambda: tyro.cli(main, args=argv, prog=prog))
 
 
@@ -56,6 +62,7 @@ def _plain(message: str) -> str:
     return message.replace("[", "\\[")
 
 
-def main_exit(main: Callable[..., Any]) -> None:
+def main_exit(main: Main) -> None:
     """The body of `if __name__ == "__main__"` of every command."""
-    sys.exit(run(main))
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    sys.exit(run(main, prog=f"python -m {spec.name}" if spec else None))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from casim import checkpoint, record
-from casim.cli import APPEND, FLAT, POSITIONAL, main_exit
+from casim.cli import APPEND, FLAT, Run, main_exit
 from casim.export.arrays import write_csv, write_npz
 from casim.export.bvh import write_bvh
 from casim.export.gif import write_gif
@@ -80,7 +80,7 @@ class Sampled:
         }
 
 
-def main(run: Annotated[str, POSITIONAL], options: Annotated[Options, FLAT] = Options()) -> None:
+def main(run: Run, options: Annotated[Options, FLAT] = Options()) -> None:
     """Samples motions from a trained model.
 
     Args:
