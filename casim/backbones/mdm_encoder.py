@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from casim.diffusion import DiffusionBackbone, DiffusionConfig
 from casim.nn.attention import unless_full
+from casim.nn.dropout import Dropout
 from casim.nn.patches import FramePatches
 from casim.nn.positions import TimeEmbedding, sinusoid
 from casim.nn.transformer import BlockConfig, EncoderBlock, Stack
@@ -56,7 +57,7 @@ class MdmEncoder(DiffusionBackbone):
         self.condition_width = config.width
         self.frames = FramePatches(feats, config.width, config.patch)
         self.time = TimeEmbedding(config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         block = BlockConfig(config.width, config.heads, config.ff, config.dropout, config.is_pre_norm)
         self.stack = Stack(EncoderBlock, block, config.layers, has_final_norm=config.has_final_norm)
 

@@ -10,6 +10,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from casim.nn.dropout import dropout
+
 Weights = Float[Tensor, "batch heads queries keys"]
 Reduce = Callable[[Any, Weights, int], Any]
 """(kept so far or None, weights of this call, number of this call from 1) -> what to keep."""
@@ -68,14 +70,16 @@ class Attention(nn.Module):
         """What each query gathers from the keys of `context` (of `x` if None) whose mask is True."""
         queries, keys, values = self._project(x, context)
         mask = _full_mask(keys_mask, queries.shape[2], causal)
-        dropout = self.dropout if self.training else 0.0
-        if self.recorder is None:
+        rate = self.dropout if self.training else 0.0
+        # the fused kernel for CPUs knows no dropout, and torch's way round it draws masks slowly
+        if self.recorder is None and not (rate and x.device.type == "cpu"):
             is_causal = causal and mask is None
-            gathered = F.scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal=is_causal)
+            gathered = F.scaled_dot_product_attention(queries, keys, values, mask, rate, is_causal=is_causal)
         else:
             weights = _weights(queries, keys, mask, causal)
-            self.recorder(weights.detach())
-            gathered = F.dropout(weights, dropout).to(values.dtype) @ values
+            if self.recorder is not None:
+                self.recorder(weights.detach())
+            gathered = dropout(weights.to(values.dtype), rate) @ values
         return self.out_proj(rearrange(gathered, "batch heads queries part -> batch queries (heads part)"))
 
     def _project(
@@ -107,7 +111,7 @@ def _triangle(queries: int, keys: int, device: torch.device) -> Bool[Tensor, "qu
 
 def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -> Weights:
     """Softmax weights in float32: each row sums to one, masked keys are exactly zero."""
-    scores = (queries @ keys.transpose(-1, -2)).float() * queries.shape[-1] ** -0.5
+    scores = ((queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)).float()
     if mask is None and causal:
         mask = _triangle(scores.shape[-2], scores.shape[-1], scores.device)
     return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)

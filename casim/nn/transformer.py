@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from casim.nn.attention import Attention
+from casim.nn.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class EncoderBlock(nn.Module):
         self.widen = nn.Linear(config.width, config.ff)
         self.narrow = nn.Linear(config.ff, config.width)
         self.feed_forward_norm = nn.LayerNorm(config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,
