@@ -137,7 +137,9 @@ class TextToMotion(nn.Module):
         lengths = torch.as_tensor(lengths)
         if (longest := int(lengths.max())) > self.max_frames:
             limit = f"{self.max_frames} frames ({self.max_frames / self.spec.fps:.1f} s)"
-            raise ValueError(f"{longest} frames asked for, but the model was trained for at most {limit}; ask for less")
+            raise ValueError(
+                f"{longest} frames asked for, but the model was trained for at most {limit}; ask for less"
+            )
         self.eval()
         own = {"sampler": self.setup.sampling.sampler, "steps": self.setup.sampling.steps}
         options = own | {name: value for name, value in options.items() if value is not None}
@@ -153,7 +155,9 @@ class TextToMotion(nn.Module):
         """The same model with fresh random weights: the null of every claim about what training taught."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = TextToMotion(self.setup, self.spec, self.mean.cpu().numpy(), self.std.cpu().numpy(), self.max_frames)
+            fresh = TextToMotion(
+                self.setup, self.spec, self.mean.cpu().numpy(), self.std.cpu().numpy(), self.max_frames
+            )
         fresh.config = self.config
         return fresh.to(self.device).eval()
 
@@ -177,7 +181,9 @@ class TextToMotion(nn.Module):
         setup = Setup.from_json(config)
         tensors = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
         if not {"mean", "std"} <= set(tensors):
-            raise ValueError(f"{folder / checkpoint.WEIGHTS} has no statistics: it is no text-to-motion model of casim")
+            raise ValueError(
+                f"{folder / checkpoint.WEIGHTS} has no statistics: it is no text-to-motion model of casim"
+            )
         spec = plugins.restore(FeatureSpec, config["spec"])
         model = TextToMotion(setup, spec, tensors["mean"].numpy(), tensors["std"].numpy(), config["max_frames"])
         checkpoint.load_into(model, tensors, str(folder / checkpoint.WEIGHTS))
@@ -192,5 +198,3 @@ class TextToMotion(nn.Module):
         model = TextToMotion(setup, dataset.spec, dataset.mean, dataset.std, longest)
         model.__dict__["_dataset"] = dataset
         return model
-
-

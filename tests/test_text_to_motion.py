@@ -1,0 +1,81 @@
+"""The whole model: saved and loaded, sampled by seed, and its refusals."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from casim import checkpoint, plugins
+from casim.backbones.mdm_decoder import MdmDecoder
+from casim.data.choreography import Choreography
+from casim.injection import Casim, Fixed
+from casim.text.hashed import Hashed
+from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+
+DATA = Choreography.Config(train=41, validation=7, test=7, held_out=7, min_frames=20, max_frames=37)
+BACKBONE = MdmDecoder.Config(width=14, layers=1, heads=2, ff=23, patch=2)
+TEXTS = ["a person jumps", "someone waves the left hand and then sits down"]
+
+
+@pytest.fixture(scope="module", params=[Casim.Config(), Fixed.Config(pool="mean")], ids=["casim", "fixed"])
+def model(request: pytest.FixtureRequest) -> TextToMotion:
+    setup = Setup(DATA, Hashed.Config(width=19), request.param, BACKBONE, SamplingConfig("ddim", 3))
+    torch.manual_seed(5)
+    return TextToMotion.for_dataset(setup, plugins.build(DATA)).eval()
+
+
+@pytest.fixture(scope="module")
+def run(model: TextToMotion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    model.save(folder, {"recipe": "toy", "training": {}})
+    return folder
+
+
+def test_loaded_is_the_same_model(model: TextToMotion, run: Path) -> None:
+    loaded = TextToMotion.load(run)
+    assert loaded.setup == model.setup
+    assert loaded.config["recipe"] == "toy"
+    torch.testing.assert_close(loaded.sample(TEXTS, [31, 23], seed=1), model.sample(TEXTS, [31, 23], seed=1))
+
+
+def test_seed_decides_the_sample(model: TextToMotion) -> None:
+    one, same, other = (model.sample(TEXTS, [31, 23], seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.allclose(one, other)
+    assert one.shape == (2, 31, 67)
+    assert (one[1, 23:] == 0).all()
+    assert torch.isfinite(model.joints(one)).all()
+
+
+def test_untrained_differs_and_leaves_the_random_state_alone(model: TextToMotion) -> None:
+    before = torch.get_rng_state()
+    fresh = model.untrained(seed=3)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.allclose(fresh.sample(TEXTS, [31, 23]), model.sample(TEXTS, [31, 23]))
+
+
+def test_refusals(model: TextToMotion) -> None:
+    with pytest.raises(ValueError, match="trained for at most 37 frames"):
+        model.sample(TEXTS, [38, 23])
+    with pytest.raises(ValueError, match="at least one prompt"):
+        model.sample([], [])
+    with pytest.raises(ValueError, match="tokens"):
+        model.sample(["jump " * 200], [31])
+
+
+def test_unknown_field_and_foreign_weights(run: Path, tmp_path: Path) -> None:
+    config = checkpoint.load_config(run)
+    checkpoint.save_config(tmp_path, config | {"backbone": config["backbone"] | {"widht": 3}})
+    with pytest.raises(ValueError, match="widht"):
+        TextToMotion.load(tmp_path)
+    checkpoint.save_config(tmp_path, config)
+    checkpoint.save_tensors(tmp_path / checkpoint.WEIGHTS, {"mean": torch.ones(67), "std": torch.ones(67)})
+    with pytest.raises(ValueError, match="does not fit"):
+        TextToMotion.load(tmp_path)
+    data = (run / checkpoint.WEIGHTS).read_bytes()
+    (tmp_path / checkpoint.WEIGHTS).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="truncated"):
+        TextToMotion.load(tmp_path)
+    (tmp_path / checkpoint.WEIGHTS).write_bytes(b"\x80\x04cos\nsystem\n.")
+    with pytest.raises(ValueError, match="pickled"):
+        TextToMotion.load(tmp_path)
