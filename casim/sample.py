@@ -119,7 +119,7 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
         record.attach(entry, options.out, *files)
     console.print(f"{len(texts)} motions of {frames} frames ({frames / model.spec.fps:.1f} s):", highlight=False)
     for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
+        console.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
     return entry
 
 
