@@ -192,9 +192,8 @@ class TextToMotion(nn.Module):
 
     @staticmethod
     def for_dataset(setup: Setup, dataset: MotionDataset) -> "TextToMotion":
-        """A fresh model for a dataset's features, as long as its longest training clip."""
-        longest = int(dataset.split("train").lengths.max())
-        longest = min(longest, getattr(setup.backbone, "max_frames", longest))
+        """A fresh model for a dataset's features, for clips as long as the dataset's longest."""
+        longest = getattr(setup.data, "max_frames", None) or int(dataset.split("train").lengths.max())
         model = TextToMotion(setup, dataset.spec, dataset.mean, dataset.std, longest)
         model.__dict__["_dataset"] = dataset
         return model
