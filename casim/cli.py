@@ -15,6 +15,8 @@ FLAT = tyro.conf.arg(name="")
 """Marks a dataclass parameter whose fields are flags without the parameter's name: `Annotated[Options, FLAT]`."""
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 """Type of a parameter that names a run and is given without a flag."""
+POSITIONAL = tyro.conf.Positional
+"""Marks a parameter or field that is given without a flag: `Annotated[tuple[str, ...], POSITIONAL]`."""
 APPEND = tyro.conf.UseAppendAction
 """Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
 
