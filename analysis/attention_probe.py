@@ -56,3 +56,242 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 The record of a drawn map (`--prompt`; `kind="probe"`, `name="attention_map"`): results `sink`, `text_mass`;
 artifacts `map.png`, `map.npz` (`map`, `map_steps`, `steps`, `words`, `prompt`, `sink`, `fps`, `generated`).
 """
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from analysis.attention_arrays import Examples, arrays, choose_examples
+from analysis.attention_capture import Captured, Choice, batches, capture, check_has_map, check_steps
+from analysis.attention_map import Drawing, draw
+from analysis.attention_results import Evidence, measures
+from analysis.attention_tables import show
+from analysis.attention_verdict import verdict
+from analysis.statistics import Spans
+from casim import checkpoint, cli, record
+from casim.text_to_motion import TextToMotion
+from casim.types import Clips, MotionBatch
+from evaluators.intervals import Resampling
+
+NAME = "attention_probe"
+NOTHING = Drawing()
+ARRAYS = "arrays.npz"
+BUNDLED_ARM = "choreography_casim"
+KINDS = ("pair", "triple")
+NOTES = (
+    "Attention is taken from the conditional pass alone, after the softmax, with every special token kept: words "
+    "and the sink add up to one in every frame.",
+    "A text layer in front of the motion model mixes words, so that attention to a token is attention to that word "
+    "in its context.",
+    "Runs with fixed-length conditioning have one memory token and so no map; the two injections are compared by "
+    "behaviour.",
+    "Attention shows where a model looks. That is correlation; no causal test was made here.",
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to measure."""
+
+    runs: Annotated[tuple[str, ...], cli.POSITIONAL] = ()
+    """Folders or names of token-level runs of one recipe; none: the bundled ones."""
+    split: str = "held_out"
+    """Dataset split: held_out (pairs of actions never seen together) or test (seen pairs)."""
+    samples: int = 300
+    """Clips with two or three actions in sequence, drawn from the split; all if it has fewer."""
+    steps: tuple[int, ...] = (900, 700, 400, 100, 10)
+    """Noise steps of the training schedule: 0 is clean, the last (999) pure noise."""
+    examples: int = 6
+    """Clips kept with their maps and motions for figures and players."""
+    seed: int = 0
+    """Seed of noise, of the untrained models and of the choice of clips."""
+    resamples: int = 2000
+    """Bootstrap replicates of every interval."""
+    quick: bool = False
+    """At most 80 clips and 500 replicates."""
+    out: Path | None = None
+    """Folder of the record; default runs/attention_probe."""
+    device: str = "cpu"
+    """Where the models run."""
+
+    def settled(self) -> "Config":
+        """The config with `quick` spelled out.
+
+        Raises:
+            ValueError: a number out of range.
+        """
+        for name, least in (("samples", 2), ("examples", 0), ("resamples", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not self.quick:
+            return self
+        return replace(self, samples=min(self.samples, 80), resamples=min(self.resamples, 500))
+
+
+def main(
+    config: Annotated[Config, cli.FLAT] = Config(),
+    drawing: Annotated[Drawing, cli.FLAT] = NOTHING,
+) -> None:
+    """Measures whether attention follows the words in time, or draws the map of one prompt (--run, --prompt)."""
+    console = Console()
+    if drawing.prompt is not None or drawing.run is not None:
+        draw(drawing, config.seed, config.out, config.device, console)
+        return
+    with Progress(console=console, transient=True) as progress:
+        written = run(config, progress)
+    show(written, console)
+    console.print(f"record: {_folder(config) / record.FILE}", highlight=False, soft_wrap=True)
+
+
+def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
+    """Measures and writes the record; gives it.
+
+    Raises:
+        ValueError: unknown, unequal or unsuitable runs, an unknown split, or steps that the model does not have.
+    """
+    config, folder = config.settled(), _folder(config)
+    runs = find_runs(config.runs)
+    models = {name: TextToMotion.load(path, config.device) for name, path in runs.items()}
+    arm = _check(models, config)
+    if (folder / record.FILE).exists() and (name := record.load(folder).name) != NAME:
+        raise ValueError(f"{folder} holds the record of {name}; give --out another folder")
+    first = next(iter(models.values()))
+    split = first.dataset().split(config.split)
+    items = choose(split, config.samples, config.seed)
+    clips = split.batch(items)
+    protocol = _protocol(config, clips)
+    written = record.begin(
+        "probe",
+        NAME,
+        {"protocol": protocol, "runs": {n: m.config for n, m in models.items()}, "arm": arm, "notes": NOTES},
+        seed=config.seed,
+        device=config.device,
+        threads=torch.get_num_threads(),
+    )
+    for path in runs.values():
+        weights = record.sha256(path / checkpoint.WEIGHTS)
+        written.inputs[record.relative(path)] = record.Source(run=record.relative(path), sha256=weights)
+    with record.opened(written, folder):
+        evidence = gather(models, clips, arm, config, progress)
+        written.results = measures(evidence)
+        written.results |= verdict(written.results, arm)
+        chosen = choose_examples(evidence.kinds, evidence.is_reversed, config.examples)
+        made = Examples(first, split, items, clips, chosen)
+        record.write_atomic(folder / ARRAYS, arrays(evidence, made, Choice(config.steps), config.seed))
+        record.attach(written, folder, folder / ARRAYS)
+    return written
+
+
+def find_runs(names: Sequence[str] = ()) -> dict[str, Path]:
+    """Folders of the named runs, or of the bundled token-level runs, by the name of the folder.
+
+    Raises:
+        ValueError: unknown run, two of one name, or none is bundled.
+    """
+    bundled = [name for name in checkpoint.runs() if name.rpartition("_seed")[0] == BUNDLED_ARM]
+    if not (names := tuple(names) or tuple(bundled)):
+        raise ValueError("no bundled runs are installed; name a run: python -m analysis.attention_probe RUN ...")
+    folders = [checkpoint.find_run(name).resolve() for name in names]
+    found = {folder.name: folder for folder in folders}
+    if len(found) < len(folders):
+        raise ValueError(f"two runs have the same folder name among {', '.join(names)}; name each run once")
+    return found
+
+
+def _check(models: Mapping[str, TextToMotion], config: Config) -> str:
+    """The arm that all runs belong to.
+
+    Raises:
+        ValueError: a run without a map or alignment, or runs that are no seeds of one recipe.
+    """
+    for name, model in models.items():
+        check_steps(check_has_map(model, name), config.steps)
+    recipes = {model.config.get("recipe", "unnamed") for model in models.values()}
+    setups = {str(model.setup) for model in models.values()}
+    if len(recipes) > 1 or len(setups) > 1:
+        raise ValueError(
+            f"runs of different recipes or settings ({', '.join(sorted(recipes))}) are no seeds of one arm; "
+            "measure them in two commands with two --out folders"
+        )
+    data = next(iter(models.values())).config["data"]["plugin"]
+    if data != "choreography":
+        raise ValueError(
+            f"word intervals are not known on {data}, so nothing can be scored; draw a map instead: "
+            "--run RUN --prompt TEXT"
+        )
+    return recipes.pop().removeprefix(f"{data}_")
+
+
+def choose(clips: Clips, samples: int, seed: int) -> list[int]:
+    """Clips with two or three actions in sequence, drawn without replacement, in the order of the split.
+
+    Raises:
+        ValueError: fewer than two of them.
+    """
+    alignment = clips.batch(range(len(clips))).alignment or ()
+    usable = np.array([i for i, a in enumerate(alignment) if a.kind in KINDS], dtype=int)
+    if len(usable) < 2:
+        raise ValueError(f"the split has {len(usable)} clips with two or three actions in sequence; two are needed")
+    return sorted(np.random.default_rng(seed).permutation(usable)[:samples].tolist())
+
+
+def gather(
+    models: Mapping[str, TextToMotion],
+    clips: MotionBatch,
+    arm: str,
+    config: Config,
+    progress: Progress | None = None,
+) -> Evidence:
+    """Maps of every run and of its untrained twin on the same noisy clips."""
+    choice = Choice(config.steps)
+    total = 2 * len(models) * batches(len(clips), choice)
+    task = progress.add_task("attention", total=total) if progress else None
+
+    def take(model: TextToMotion, words: str) -> Captured:
+        def advance() -> None:
+            if progress is not None and task is not None:
+                progress.update(task, advance=1, description=words)
+
+        return capture(model, clips, choice, config.seed, advance)
+
+    runs, untrained = {}, {}
+    for number, (name, model) in enumerate(models.items()):
+        runs[name] = take(model, name)
+        untrained[name] = take(model.untrained(config.seed + number), f"{name}, untrained")
+    alignment = clips.alignment or ()
+    return Evidence(
+        arm=arm,
+        runs=runs,
+        untrained=untrained,
+        spans=Spans.of(alignment, clips.lengths.numpy()),
+        kinds=tuple(a.kind for a in alignment),
+        is_reversed=np.array([a.is_reversed for a in alignment]),
+        protocol=_protocol(config, clips)["text"],
+        how=Resampling(resamples=config.resamples),
+        seed=config.seed,
+    )
+
+
+def _protocol(config: Config, clips: MotionBatch) -> dict[str, Any]:
+    text = (
+        f"{len(clips)} pair and triple clips of split {config.split}, real motion noised by the forward process, "
+        f"{Choice(config.steps).in_words()} unless one is named, conditional pass only, the same noise for every "
+        f"model (seed {config.seed}); 95% intervals from {config.resamples} two-way bootstrap replicates over "
+        "clips x training seeds"
+    )
+    settings = {name: value for name, value in asdict(config).items() if name not in ("runs", "out", "device")}
+    return {"text": text, **settings, "clips": len(clips)}
+
+
+def _folder(config: Config) -> Path:
+    return config.out or Path("runs") / NAME
+
+
+if __name__ == "__main__":
+    cli.main_exit(main)
