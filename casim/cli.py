@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -17,6 +18,8 @@ Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 """Type of a parameter that names a run and is given without a flag."""
 POSITIONAL = tyro.conf.Positional
 """Marks a parameter or field that is given without a flag: `Annotated[tuple[str, ...], POSITIONAL]`."""
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+"""Type of a parameter that names a folder and is given without a flag."""
 APPEND = tyro.conf.UseAppendAction
 """Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
 

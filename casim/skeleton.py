@@ -40,6 +40,8 @@ class Skeleton:
     """One unit in metres."""
     contact_threshold: float
     """Squared displacement per frame, in units squared, below which a foot counts as standing."""
+    bone_lengths: tuple[float, ...] | None
+    """Length of the bone that ends at each joint from 1 on, of the body that the data set puts all motion on."""
     body_words: Mapping[str, tuple[int, ...]]
     """Caption words for body parts, singular and plural, and the joints they speak of (both sides)."""
 
@@ -98,6 +100,19 @@ class Skeleton:
         }
         return np.array([axes[direction] for direction in self.rest.split()], dtype=np.float64)
 
+    @property
+    def rest_offsets(self) -> Float[np.ndarray, "joints xyz"]:
+        """Bone vectors in the rest pose of the data set's own body.
+
+        Raises:
+            ValueError: its bone lengths are not known here.
+        """
+        if self.bone_lengths is None:
+            raise ValueError(
+                f"no bone lengths are known for the skeleton of {len(self)} joints; name a clip instead"
+            )
+        return self.rest_directions * np.array([[0.0], *([length] for length in self.bone_lengths)])
+
 
 def _words(parts: Mapping[str, str], names: tuple[str, ...]) -> Mapping[str, tuple[int, ...]]:
     """Joints of each word; `parts` maps space-separated words to space-separated joints without side marks."""
@@ -153,6 +168,22 @@ HUMANML3D = Skeleton(
     length_unit="metre",
     metres=1.0,
     contact_threshold=0.002,
+    bone_lengths=(
+        *(
+            0.103074,
+            0.109883,
+            0.131568,
+            0.393623,
+            0.390188,
+            0.143190,
+            0.432433,
+            0.425643,
+            0.057365,
+            0.143382,
+            0.149419,
+        ),
+        *(0.219360, 0.137487, 0.143383, 0.103039, 0.131614, 0.122984, 0.256840, 0.263092, 0.266012, 0.269876),
+    ),
     body_words=_words(_PARTS_22, tuple(_NAMES_22.split())),
 )
 """HumanML3D and everything converted to it."""
@@ -169,6 +200,7 @@ KIT = Skeleton(
     length_unit="millimetre",
     metres=0.001,
     contact_threshold=0.05,
+    bone_lengths=None,
     body_words=_words(_PARTS_21, tuple(_NAMES_21.split())),
 )
 """KIT-ML as HumanML3D's authors converted it. Sides follow their facing and contact joints; their rest directions

@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from casim.data._captions import Caption, read_captions
+from casim.data._caption_files import Caption, read_captions
 from casim.features import FeatureSpec
 from casim.plugins import closest
 from casim.record import load as load_record
