@@ -1,0 +1,209 @@
+"""The rules that turn numbers into a verdict: gates and thresholds fixed beforehand, printed with every verdict."""
+
+from casim.record import Measure
+from reports import words
+from reports.pages import Effect, Gate, Outcome, Verdict, Word
+from reports.scores import HEADLINE, POOLED, REVERSED, TOKEN, Evaluation
+
+SMALLEST = 0.05
+"""Smallest difference of interest, in share of captions."""
+SEEDS = 3
+"""Training seeds per arm below which nothing is said about training."""
+READABLE = 0.9
+"""Score of the real clips below which the recogniser itself is too weak."""
+
+
+def does_it_help(evaluation: Evaluation) -> Verdict:
+    """Whether token-level injection beats the pooled vector on this benchmark.
+
+    Three gates ask whether the instrument can tell (seeds, real clips, floor); if one fails the answer is
+    undetermined. The effect gates ask for the difference; the controls ask whether a better pooled arm closes it.
+    """
+    token, pooled = evaluation.arm(TOKEN), evaluation.arm(POOLED)
+    if token is None or pooled is None:
+        raise ValueError("an evaluation without both arms of the pair has no verdict")
+    instrument = _instrument_gates(evaluation, token, pooled)
+    effects = [
+        _effect_gate(evaluation.difference(token, pooled, HEADLINE), "Held-out pairs come out exactly"),
+        _effect_gate(evaluation.difference(token, pooled, REVERSED), "Order survives a reversed caption"),
+        _sign_gate(evaluation, token, pooled),
+    ]
+    controls = [_control_gate(evaluation, token, control) for control in evaluation.controls] or [
+        Gate("No stronger pooled arm closes the gap", "controls are scored beside the pair", "none", "not run")
+    ]
+    headline = evaluation.difference(token, pooled, HEADLINE)
+    word = _word(instrument, effects, controls, headline)
+    return Verdict(
+        question="Does token-level injection help on this benchmark?",
+        word=word,
+        claim=_claim(word, headline, instrument, controls),
+        effects=tuple(_effects(evaluation, token, pooled)),
+        gates=(*instrument, *effects, *controls),
+        change=_change(word),
+        scope=_scope(evaluation, token, pooled),
+    )
+
+
+def _instrument_gates(evaluation: Evaluation, token: str, pooled: str) -> list[Gate]:
+    seeds = [len(evaluation.seeds(arm)) for arm in (token, pooled)]
+    real = evaluation.get("real", HEADLINE)
+    floor = evaluation.get("floor: wrong caption", HEADLINE)
+    best = evaluation.get(token, HEADLINE)
+    above = None if floor is None or best is None else best.value - floor.value
+    return [
+        Gate(
+            "Trainings enough",
+            f"at least {SEEDS} training seeds in each arm",
+            f"{seeds[0]} and {seeds[1]}",
+            _outcome(min(seeds) >= SEEDS),
+        ),
+        Gate(
+            "The recogniser reads real clips",
+            f"real clips score at least {words.number(READABLE)}",
+            words.number(real.value) if real else "no real row",
+            _outcome(real and real.value >= READABLE),
+        ),
+        Gate(
+            "The score asks for something",
+            f"{words.short(token)} stands at least {words.number(SMALLEST)} above real clips with wrong captions",
+            words.signed(above) if above is not None else "no floor",
+            _outcome(above is not None and above >= SMALLEST if above is not None else None),
+        ),
+    ]
+
+
+def _outcome(passed: object) -> Outcome:
+    return "not run" if passed is None else "passed" if passed else "failed"
+
+
+def _effect_gate(difference: Measure | None, name: str) -> Gate:
+    rule = "the 95 % interval of the paired difference lies above 0"
+    if difference is None or difference.interval is None:
+        return Gate(name, rule, "not measured", "not run")
+    observed = f"{words.signed(difference.value)} ({words.span(difference.interval, is_signed=True)})"
+    return Gate(name, rule, observed, _outcome(difference.interval[0] > 0))
+
+
+def _sign_gate(evaluation: Evaluation, token: str, pooled: str) -> Gate:
+    seeds = list(evaluation.per_seed(token, HEADLINE).values())
+    others = list(evaluation.per_seed(pooled, HEADLINE).values())
+    rule = "the weakest training of the token arm beats the strongest of the pooled arm"
+    if not seeds or not others:
+        return Gate("Every training agrees", rule, "not measured", "not run")
+    observed = f"{words.number(min(seeds))} against {words.number(max(others))}"
+    return Gate("Every training agrees", rule, observed, _outcome(min(seeds) > max(others)))
+
+
+def _control_gate(evaluation: Evaluation, token: str, control: str) -> Gate:
+    gate = _effect_gate(evaluation.difference(token, control, HEADLINE), "")
+    name = f"Beats {words.arm_label(control)}"
+    return Gate(name, gate.rule, gate.observed, gate.outcome)
+
+
+def _word(instrument: list[Gate], effects: list[Gate], controls: list[Gate], headline: Measure | None) -> Word:
+    if any(gate.outcome != "passed" for gate in instrument) or headline is None or headline.interval is None:
+        return "undetermined"
+    if headline.interval[1] < SMALLEST:
+        return "not supported"
+    if any(gate.outcome == "failed" for gate in controls):
+        return "undetermined"
+    return "supported" if all(gate.outcome == "passed" for gate in effects) else "undetermined"
+
+
+def _claim(word: Word, headline: Measure | None, instrument: list[Gate], controls: list[Gate]) -> str:
+    if headline is None or headline.interval is None:
+        return "The difference of the two arms on held-out pairs was not measured with an interval."
+    by = f"{words.signed(headline.value)} ({words.span(headline.interval, is_signed=True)})"
+    if word == "supported":
+        tail = "" if controls[0].outcome != "not run" else " No stronger pooled arm was tried in this record."
+        return f"Token-level injection makes more never-seen pairs of actions come out exactly, by {by}.{tail}"
+    if word == "not supported":
+        return (
+            f"On never-seen pairs the difference is {by}: a gain of {words.number(SMALLEST)} or more is excluded."
+        )
+    failed = [gate.name.lower() for gate in instrument if gate.outcome != "passed"]
+    if failed:
+        return f"The difference on never-seen pairs is {by}, but no evidence yet. Not met: {words.listed(failed)}."
+    open_gates = [gate.name for gate in controls if gate.outcome == "failed"]
+    if open_gates:
+        return f"The difference on never-seen pairs is {by}, but a stronger pooled arm may close it."
+    return f"The difference on never-seen pairs is {by}; not every gate below passed."
+
+
+def _change(word: Word) -> str:
+    change = {
+        "supported": "A pooled arm of equal size that reaches the same score; training seeds that disagree; or "
+        "a recogniser that turns out to favour one arm.",
+        "not supported": "More training seeds, longer captions or more actions per caption that open a gap.",
+    }
+    return change.get(
+        word, "The gates that did not pass: more training seeds, all captions, or the missing controls."
+    )
+
+
+def _effects(evaluation: Evaluation, token: str, pooled: str) -> list[Effect]:
+    labels = {HEADLINE: "exact, held-out pairs", REVERSED: "order, held-out pairs told in reverse"}
+    found = []
+    for place, label in labels.items():
+        if measure := evaluation.difference(token, pooled, place):
+            pair = [evaluation.get(arm, place) for arm in (token, pooled)]
+            note = " against ".join(
+                f"{words.short(arm)} {words.number(m.value)}"
+                for arm, m in zip((token, pooled), pair, strict=True)
+                if m
+            )
+            found.append(Effect(label, measure.value, measure.interval, note))
+    return found
+
+
+def _scope(evaluation: Evaluation, token: str, pooled: str) -> str:
+    headline = evaluation.get(token, HEADLINE)
+    n = f"{headline.n} held-out pair captions" if headline and headline.n else "its captions"
+    seeds = min(len(evaluation.seeds(arm)) for arm in (token, pooled))
+    trainings = f"{seeds} trainings per arm" if seeds != 1 else "one training per arm"
+    return (
+        f"The built-in procedural benchmark, {n}, {trainings}, small models judged by a recogniser of actions. "
+        "It says nothing yet about HumanML3D or about the numbers printed in the paper."
+    )
+
+
+def is_attention_semantic(results: dict[str, Measure]) -> Verdict | None:
+    """What the attention probe concluded, by its own gates; None if it wrote no conclusion."""
+    word = next(
+        (key.partition("/")[2] for key, m in results.items() if key.startswith("verdict/") and m.value), None
+    )
+    if word is None:
+        return None
+    known: dict[str, Word] = {"semantic": "semantic", "positional": "positional", "mixed": "mixed"}
+    gates = [
+        Gate(key.partition("/")[2], *_rule(measure.protocol), _outcome(measure.value))
+        for key, measure in sorted(results.items())
+        if key.startswith("gate/")
+    ]
+    return Verdict(
+        question="Is the attention semantic?",
+        word=known.get(word, "undetermined"),
+        claim=results[f"verdict/{word}"].protocol,
+        effects=tuple(_attention_effects(results)),
+        gates=tuple(gates),
+        change="Position alone, or an untrained model, reaching the same alignment; a training that disagrees.",
+        scope="Cross-attention averaged over heads, layers and noise steps, on clips of the built-in benchmark "
+        "whose word intervals are known exactly. Alignment in time is not yet proof of cause.",
+    )
+
+
+def _rule(protocol: str) -> tuple[str, str]:
+    """A gate's protocol as rule and observation, where it separates them."""
+    rule, mark, observed = protocol.partition(": ")
+    return (rule, observed) if mark else (protocol, "")
+
+
+def _attention_effects(results: dict[str, Measure]) -> list[Effect]:
+    gains = [key for key in results if key.endswith(" - null position/auc") and "@" not in key]
+    found = []
+    for key in sorted(gains)[:1]:
+        arm = key.removesuffix(" - null position/auc")
+        own, null = results.get(f"{arm}/auc"), results.get("null position/auc")
+        note = f"{arm} {words.number(own.value)} against {words.number(null.value)}" if own and null else ""
+        found.append(Effect("AUC above position alone", results[key].value, results[key].interval, note))
+    return found
