@@ -17,7 +17,7 @@ from jaxtyping import Float
 from rich.progress import Progress
 from torch import Tensor
 
-from casim import checkpoint, cli, record
+from casim import checkpoint, cli, plugins, record
 from casim.record import Measure
 from casim.types import Clips, MotionBatch, MotionDataset
 from evaluators import scores
@@ -34,9 +34,9 @@ NOISE_LEVELS = (0.1, 0.3)
 class Training:
     """Optimisation of the oracle."""
 
-    clips: int = 5000
+    clips: int = 8000
     """Training clips."""
-    steps: int = 900
+    steps: int = 1200
     """Optimiser steps."""
     batch_size: int = 64
     """Clips per step, of similar length."""
@@ -68,7 +68,8 @@ def main(
             training, out, lambda loss: progress.update(task, advance=1, description=f"loss {loss:.4f}")
         )
     for key, measure in written.results.items():
-        print(f"{key:60s} {measure.value:.4f}")
+        if key.endswith("/all"):
+            print(f"{key:60s} {measure.value:.4f}")
     print(f"record: {out / record.FILE}")
 
 
@@ -78,10 +79,12 @@ def train(training: Training, out: Path, report: Callable[[float], object] = lam
     written = record.begin("train", "oracle", config, seed=training.seed, threads=torch.get_num_threads())
     with record.opened(written, out):
         dataset = training_data(training)
+        benchmark = Choreography.Config()
         oracle = fit(dataset, training, report)
         oracles.save(oracle, out)
         written.config["embedder"] = checkpoint.load_config(out)["embedder"]
-        written.results = check(oracles.load(out), Choreography(Choreography.Config()))
+        written.config["benchmark"] = plugins.describe(benchmark)
+        written.results = check(oracles.load(out), Choreography(benchmark))
         record.attach(written, out, out / checkpoint.WEIGHTS, out / checkpoint.CONFIG)
     return written
 

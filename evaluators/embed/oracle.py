@@ -37,8 +37,8 @@ class Oracle(nn.Module):
         """Features read: the first ones of a motion."""
         width: int = 96
         """Channels."""
-        dilations: tuple[int, ...] = (1, 2, 4)
-        """Dilation of each convolution; with kernel 5 these see 29 frames."""
+        dilations: tuple[int, ...] = (1, 2, 4, 8)
+        """Dilation of each convolution; with kernel 5 these see 61 frames."""
         kernel: int = 5
         """Frames per convolution."""
         threshold: float = 0.5
