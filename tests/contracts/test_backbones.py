@@ -206,7 +206,6 @@ def test_text_matters_and_a_dropped_condition_ignores_it(name: str, injection: s
 
 @every_diffusion
 def test_a_changed_word_changes_its_own_item_only(name: str) -> None:
-    """Another word at one place changes the output of its own item only."""
     both, batch, prompt = arm(name), clips(), text()
     tokens = prompt.tokens.clone()
     tokens[0, 1] += 1.0
@@ -215,6 +214,18 @@ def test_a_changed_word_changes_its_own_item_only(name: str) -> None:
     )
     assert (before - after)[0].abs().max() > 1e-3
     torch.testing.assert_close(before[1:], after[1:], atol=ATOL, rtol=0)
+
+
+@every_diffusion
+def test_a_vector_for_the_frames_is_used(name: str) -> None:
+    both, batch, x = arm(name), clips(), torch.randn(BATCH, WIDTH, generator=draw(4))
+    plain = both.injection(text())
+    outs = [
+        both.backbone.denoise(batch.motion, steps(), replace(plain, pooled=pooled), batch.mask)
+        for pooled in (None, torch.zeros_like(x), x)
+    ]
+    torch.testing.assert_close(outs[0], outs[1])
+    assert (outs[2] - outs[1])[batch.mask].abs().max() > 1e-3
 
 
 @every_diffusion

@@ -2,11 +2,9 @@
 
 import torch
 from golden import Case, Golden, unknown
-from mdm_cases import FORWARD, GUIDED, Ours, build, check_common, check_config, check_outputs, ours, text_tokens
-from mdm_cases import to_official as official_layout
+from mdm_cases import FORWARD, GUIDED, Ours, build, check_common, check_config, check_outputs, text_tokens
 from torch import Tensor
 
-from casim.guidance import Guided, guide
 from casim.injection import Casim
 from casim.nn.attention import record_attention
 from casim.official import casim_mdm, mdm
@@ -27,7 +25,7 @@ def check(golden: Golden) -> None:
         kind, modifiers = parsed(case.name)
         model = built(golden, "no_frame_mask" in modifiers)
         if kind == "cfg":
-            check_outputs(case, {"out": guided(model, case)}, GUIDED)
+            check_outputs(case, {"out": model.guided(case, text_of(case))}, GUIDED)
         else:
             check_outputs(case, recorded(model, case), FORWARD)
 
@@ -66,17 +64,6 @@ def recorded(model: Ours, case: Case) -> dict[str, Tensor]:
     torch.testing.assert_close(watched, plain, atol=FORWARD, rtol=0)
     cross = [name for name in maps if name.endswith("cross_attention")]
     return {"out": plain} | ({"last_layer_cross_attn": maps[cross[-1]]} if cross else {})
-
-
-def guided(model: Ours, case: Case) -> Tensor:
-    text = text_of(case)
-    guidance = Guided(model.injection(text), model.injection.null(text), case.inputs["scale"])
-    frames, x = case.inputs["mask"][:, 0, 0], ours(case.inputs["x"])
-    with torch.no_grad():
-        out = guide(
-            lambda x, t, f, c: model.backbone.denoise(x, t, c, f), guidance, x, case.inputs["timesteps"], frames
-        )
-    return official_layout(out)
 
 
 def check_round_trip(weights: dict[str, Tensor], converted: dict[str, Tensor]) -> None:

@@ -137,7 +137,7 @@ def check_loop(case: Case, entry: dict[str, Any]) -> None:
 
 def sampling_of(case: Case, entry: dict[str, Any], steps: int | None, spacing: str) -> Sampling:
     loop = dict(entry["loop"])
-    given = {"clip": loop.pop("clip_denoised"), "eta": loop.pop("eta", 0.0)}
+    given = {"clip": loop.pop("clip_denoised", True), "eta": loop.pop("eta", 0.0)}
     repeats = loop.pop("const_noise", False)
 
     def noise(step: int) -> Tensor:
@@ -149,6 +149,8 @@ def sampling_of(case: Case, entry: dict[str, Any], steps: int | None, spacing: s
     skip = loop.pop("skip_timesteps", 0)
     if loop.pop("init_image", False):
         given["start_at"] = Start(ours(case.inputs["init_image"]), skip)
+    elif skip:  # the authors' code starts from zeros then
+        given["start_at"] = Start(torch.zeros_like(ours(case.inputs["init_noise"])), skip)
     assert not loop, f"unknown loop options {sorted(loop)}"
     sampler = {"p": "ddpm", "ddim": "ddim"}[entry["kind"]]
     return Sampling(sampler, steps, spacing, noise=noise, **given)

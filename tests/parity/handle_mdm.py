@@ -2,7 +2,17 @@
 
 import torch
 from golden import Case, Golden, close, unknown
-from mdm_cases import FORWARD, Ours, build, check_common, check_config, check_outputs, pooled_text, text_tokens
+from mdm_cases import (
+    FORWARD,
+    GUIDED,
+    Ours,
+    build,
+    check_common,
+    check_config,
+    check_outputs,
+    pooled_text,
+    text_tokens,
+)
 from torch import Tensor
 
 from casim.injection import Casim, Fixed
@@ -10,7 +20,7 @@ from casim.nn.positions import sinusoid
 from casim.official import mdm
 from casim.types import TextTokens
 
-WORDS = {"cond", "uncond", "embF", "embT", "mask_frames", "policy_concat", "policy_add"}
+WORDS = {"cond", "uncond", "cfg", "embF", "embT", "mask_frames", "policy_concat", "policy_add"}
 
 
 def check(golden: Golden, *, is_old: bool = False) -> None:
@@ -34,10 +44,11 @@ def check_case(golden: Golden, case: Case, options: set[str], is_old: bool) -> N
         readings = [options | {"mask_frames"}, options]
     for reading in readings:
         model = built(golden, reading, is_old)
-        given = {"out": model.forward(case, text_of(case)).detach()}
+        is_guided = "cfg" in options
+        given = {"out": (model.guided if is_guided else model.forward)(case, text_of(case)).detach()}
         given["embed_timestep"] = model.backbone.get_submodule("time")(case.inputs["timesteps"])[None]
         try:
-            return check_outputs(case, given, FORWARD)
+            return check_outputs(case, given, GUIDED if is_guided else FORWARD)
         except AssertionError:
             if reading is readings[-1]:
                 raise
@@ -52,7 +63,7 @@ def options_of(name: str) -> set[str]:
             unknown(name)
         found.add(option)
         rest = rest.removeprefix(option).removeprefix("_")
-    if len(found & {"cond", "uncond"}) != 1 or {"embF", "embT"} <= found:
+    if len(found & {"cond", "uncond", "cfg"}) != 1 or {"embF", "embT"} <= found:
         unknown(name)
     return found
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from casim import plugins
 from casim.diffusion import DiffusionBackbone
+from casim.guidance import Guided, guide
 from casim.injection import Casim, Fixed, Injection
 from casim.nn.positions import TimeEmbedding, sinusoid
 from casim.official import mdm
@@ -32,6 +33,21 @@ class Ours:
         frames = case.inputs["mask"][:, 0, 0]
         return to_official(
             self.backbone.denoise(ours(case.inputs["x"]), case.inputs["timesteps"], condition, frames)
+        )
+
+    @torch.no_grad()
+    def guided(self, case: Case, text: TextTokens) -> Tensor:
+        """Output of a case with guidance, in the official layout."""
+        guided = Guided(self.injection(text), self.injection.null(text), case.inputs["scale"].reshape(-1))
+        frames, x = case.inputs["mask"][:, 0, 0], ours(case.inputs["x"])
+        return to_official(
+            guide(
+                lambda x, t, mask, condition: self.backbone.denoise(x, t, condition, mask),
+                guided,
+                x,
+                case.inputs["timesteps"],
+                frames,
+            )
         )
 
 
