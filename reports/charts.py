@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from reports import words
-from reports.figures import COLOURS, MARKERS, SERIES, Frame, draw
+from reports.figures import COLOURS, MARKERS, NARROW, SERIES, WIDE, Frame, draw
 from reports.pages import Column, Figure, Table
 
 
@@ -48,10 +49,10 @@ class DotChart:
 
     def figure(self) -> Figure:
         """The drawing with its text alternative and numbers."""
-        band = 22 + 15 * len(self.series)
-        legend = 34 if len(self.series) > 1 else 0
-        height = 52 + legend + band * len(self.rows)
-        narrow = 52 + legend * (1 + len(self.series) // 2) + (band + 16) * len(self.rows)
+        band = 20 + 14 * len(self.series)
+        legend = 21 * len(self.series) if len(self.series) > 1 else 0
+        height = 56 + legend // 2 + band * len(self.rows)
+        narrow = 56 + legend + (band + 18) * len(self.rows)
         text = self._text()
         wide, small = draw(self.id, f"{self.title}. {text}", self._plot, height=height, narrow=narrow)
         return Figure(self.id, self.title, text, wide, small, self.caption, self._table())
@@ -75,8 +76,7 @@ class DotChart:
         axes.xaxis.set_major_locator(MaxNLocator(5 if frame.is_narrow else 8))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: words.number(x)))
         _label_rows(axes, self.rows, frame.is_narrow)
-        if len(self.series) > 1:
-            _legend(axes, [(s.name, s.style) for s in self.series], frame.is_narrow)
+        _legend(axes, [_key(s.name, s.style) for s in self.series], frame.is_narrow)
 
     def _text(self) -> str:
         parts = []
@@ -147,21 +147,28 @@ def _label_rows(axes: Axes, labels: Sequence[str], is_narrow: bool) -> None:
         axes.text(0, row - 0.42, label, transform=axes.get_yaxis_transform(), va="bottom", ha="left")
 
 
-def _legend(axes: Axes, entries: Sequence[tuple[str, int]], is_narrow: bool) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=COLOURS[SERIES[style % len(SERIES)]],
-            marker=MARKERS[style % len(MARKERS)],
-            markersize=7,
-            markeredgecolor=COLOURS["surface"],
-            label=name,
-        )
-        for name, style in entries
-    ]
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-    axes.legend(handles=handles, ncols=1 if is_narrow else min(len(handles), 3), columnspacing=1.6, **place)  # type: ignore[arg-type]
+def _legend(axes: Axes, handles: Sequence[Line2D], is_narrow: bool) -> None:
+    """The names above the drawing, in as many columns as there is room for."""
+    drawing = axes.get_figure()
+    if drawing is None or len(handles) < 2:
+        return
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    room = NARROW if is_narrow else WIDE
+    columns = max(1, min(len(handles), int(room / (longest * 7.5 + 52))))
+    drawing.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.6, borderpad=0.2)
+
+
+def _key(name: str, style: int, line: Literal["-", "--"] = "-", *, has_marker: bool = True) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        color=COLOURS[SERIES[style % len(SERIES)]],
+        linestyle=line,
+        marker=MARKERS[style % len(MARKERS)] if has_marker else None,
+        markersize=7,
+        markeredgecolor=COLOURS["surface"],
+        label=name,
+    )
 
 
 @dataclass(frozen=True)
@@ -196,8 +203,8 @@ class LineChart:
     def figure(self) -> Figure:
         """The drawing with its text alternative and numbers."""
         text = self._text()
-        legend = 26 * len(self.lines)
-        wide, small = draw(self.id, f"{self.title}. {text}", self._plot, height=330, narrow=250 + legend)
+        names = len({line.name for line in self.lines})
+        wide, small = draw(self.id, f"{self.title}. {text}", self._plot, height=360, narrow=260 + 20 * names)
         return Figure(self.id, self.title, text, wide, small, self.caption, self._table())
 
     def _plot(self, frame: Frame) -> None:
@@ -215,13 +222,17 @@ class LineChart:
         axes.set_xlabel(self.x_label)
         axes.set_title(self.y_label, loc="left", fontsize=12, color=COLOURS["muted"], pad=10)
         axes.tick_params(axis="y", labelcolor=COLOURS["muted"])
-        axes.xaxis.set_major_locator(MaxNLocator(5 if frame.is_narrow else 8, integer=True))
-        if not self.is_log:
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: words.number(y)))
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda y, _: ""))
+        steps = sorted({x for line in self.lines for x in line.xs})
+        few = FixedLocator(steps) if len(steps) <= 8 else MaxNLocator(5 if frame.is_narrow else 8, integer=True)
+        axes.xaxis.set_major_locator(few)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: words.quantity(x)))
         if self.is_log:
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-        self._name_lines(axes, frame.is_narrow)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}" if self.is_log else words.number(y)))
+        names = {line.name: line for line in self.lines}
+        keys = [_key(n, k.style, "--" if k.is_dashed else "-", has_marker=k.has_markers) for n, k in names.items()]
+        _legend(axes, keys, frame.is_narrow)
 
     def _draw_line(self, axes: Axes, line: Line) -> None:
         colour = COLOURS[SERIES[line.style % len(SERIES)]]
@@ -237,25 +248,6 @@ class LineChart:
             markersize=7,
             markeredgecolor=COLOURS["surface"],
         )
-
-    def _name_lines(self, axes: Axes, is_narrow: bool) -> None:
-        names = {line.name: line for line in self.lines}
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=COLOURS[SERIES[line.style % len(SERIES)]],
-                linestyle="--" if line.is_dashed else "-",
-                marker=MARKERS[line.style % len(MARKERS)] if line.has_markers else None,
-                markersize=7,
-                markeredgecolor=COLOURS["surface"],
-                label=name,
-            )
-            for name, line in names.items()
-        ]
-        if len(handles) > 1:
-            anchor = {"loc": "upper left", "bbox_to_anchor": (0, -0.14 if not is_narrow else -0.2)}
-            axes.legend(handles=handles, ncols=1 if is_narrow else min(len(handles), 3), **anchor)  # type: ignore[arg-type]
 
     def _text(self) -> str:
         ends = [

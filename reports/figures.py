@@ -27,9 +27,11 @@ COLOURS = {
     "c6": "#59626e",
 }
 """Light theme; each is drawn as `var(--NAME)`, so that style.css decides. Okabe and Ito's hues, darkened to 3:1."""
-SERIES = ("c1", "c2", "c3", "c4", "c5", "c6")
-MARKERS = ("o", "s", "D", "^", "v", "P")
-WIDE, NARROW = 680, 340
+SERIES = ("c1", "c2", "c3", "c4", "c5", "c6", "c6")
+"""Colours of styles 0, 1, ...; the last two are for the real row and for floors and nulls."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+REAL, FLOOR = 5, 6
+WIDE, NARROW = 900, 340
 """Widths in CSS pixels."""
 
 _STYLE: dict[Any, Any] = {
@@ -38,7 +40,7 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 12,
+    "font.size": 13,
     "text.color": COLOURS["ink"],
     "axes.labelcolor": COLOURS["muted"],
     "axes.edgecolor": COLOURS["line"],

@@ -41,8 +41,10 @@ def notices(records: Sequence[Stored]) -> tuple[str, ...]:
     found = []
     dirty = [item.id for item in records if item.record.revision.dirty]
     if dirty:
-        verb = "record comes" if len(dirty) == 1 else "records come"
-        found.append(f"{len(dirty)} of {len(records)} {verb} from uncommitted code; Provenance marks which.")
+        verb = "comes" if len(dirty) == 1 else "come"
+        found.append(
+            f"{len(dirty)} of the {len(records)} records {verb} from uncommitted code; Provenance marks which."
+        )
     commits = sorted({item.record.revision.commit[:8] for item in records})
     if len(commits) > 1:
         shown = listed(commits) if len(commits) <= 4 else f"{len(commits)} different commits"

@@ -117,6 +117,7 @@ class Gate:
 class Verdict:
     """An answer to a question, with everything it hangs on."""
 
+    id: str
     question: str
     word: Word
     claim: str

@@ -34,6 +34,7 @@ def does_it_help(evaluation: Evaluation) -> Verdict:
     headline = evaluation.difference(token, pooled, HEADLINE)
     word = _word(instrument, effects, controls, headline)
     return Verdict(
+        id="verdict-help",
         question="Does token-level injection help on this benchmark?",
         word=word,
         claim=_claim(word, headline, instrument, controls),
@@ -52,7 +53,7 @@ def _instrument_gates(evaluation: Evaluation, token: str, pooled: str) -> list[G
     above = None if floor is None or best is None else best.value - floor.value
     return [
         Gate(
-            "Trainings enough",
+            "Enough trainings",
             f"at least {SEEDS} training seeds in each arm",
             f"{seeds[0]} and {seeds[1]}",
             _outcome(min(seeds) >= SEEDS),
@@ -176,11 +177,12 @@ def is_attention_semantic(results: dict[str, Measure]) -> Verdict | None:
         return None
     known: dict[str, Word] = {"semantic": "semantic", "positional": "positional", "mixed": "mixed"}
     gates = [
-        Gate(key.partition("/")[2], *_rule(measure.protocol), _outcome(measure.value))
+        Gate(key.partition("/")[2].capitalize(), *_rule(measure.protocol), _outcome(measure.value))
         for key, measure in sorted(results.items())
         if key.startswith("gate/")
     ]
     return Verdict(
+        id="verdict-attention",
         question="Is the attention semantic?",
         word=known.get(word, "undetermined"),
         claim=results[f"verdict/{word}"].protocol,
@@ -194,16 +196,20 @@ def is_attention_semantic(results: dict[str, Measure]) -> Verdict | None:
 
 def _rule(protocol: str) -> tuple[str, str]:
     """A gate's protocol as rule and observation, where it separates them."""
-    rule, mark, observed = protocol.partition(": ")
-    return (rule, observed) if mark else (protocol, "")
+    rule, _, observed = protocol.partition("; measured: ")
+    return rule.removeprefix("rule: "), observed
 
 
 def _attention_effects(results: dict[str, Measure]) -> list[Effect]:
-    gains = [key for key in results if key.endswith(" - null position/auc") and "@" not in key]
     found = []
-    for key in sorted(gains)[:1]:
-        arm = key.removesuffix(" - null position/auc")
-        own, null = results.get(f"{arm}/auc"), results.get("null position/auc")
-        note = f"{arm} {words.number(own.value)} against {words.number(null.value)}" if own and null else ""
-        found.append(Effect("AUC above position alone", results[key].value, results[key].interval, note))
+    for group, label in (
+        ("/reversed", "AUC above position alone, told in reverse"),
+        ("", "AUC above position alone"),
+    ):
+        tail = f" - null position/auc{group}"
+        for key in sorted(key for key in results if key.endswith(tail))[:1]:
+            arm = key.removesuffix(tail)
+            own, null = results.get(f"{arm}/auc{group}"), results.get(f"null position/auc{group}")
+            note = f"{arm} {words.number(own.value)} against {words.number(null.value)}" if own and null else ""
+            found.append(Effect(label, results[key].value, results[key].interval, note))
     return found

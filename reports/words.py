@@ -11,6 +11,8 @@ ARMS = {
     "floor: wrong caption": "floor: wrong caption",
     "floor: swapped order": "floor: swapped order",
 }
+NBSP = "\u00a0"
+"""Keeps an interval on one line."""
 METRICS = {
     "exact_prompt": "Exact prompt",
     "action_recall": "Action recall",
@@ -67,7 +69,7 @@ def span(interval: tuple[float, float] | None, digits: int = 2, *, is_signed: bo
     if interval is None:
         return "no interval"
     write = signed if is_signed else number
-    return f"{write(interval[0], digits)} to {write(interval[1], digits)}"
+    return f"{write(interval[0], digits)}{NBSP}to{NBSP}{write(interval[1], digits)}"
 
 
 def quantity(value: float) -> str:

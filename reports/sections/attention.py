@@ -8,6 +8,7 @@ import numpy as np
 from casim.record import Measure
 from reports import words
 from reports.charts import Dot, DotChart, DotSeries, Line, LineChart
+from reports.figures import FLOOR
 from reports.heat import WordMap, word_map
 from reports.pages import Absence, Block, Column, Figure, Group, Player, Prose, Section, Table, Track
 from reports.stored import Stored, of_kind
@@ -121,7 +122,7 @@ def _boundary(results: Mapping[str, Measure]) -> LineChart | None:
                     tuple(steps[x].value for x in xs),
                     tuple(low for low, _ in bands),
                     tuple(high for _, high in bands),
-                    style if name != "null untrained" else 5,
+                    style if name != "null untrained" else FLOOR,
                 )
             )
     if not lines:
@@ -170,9 +171,9 @@ def _maps(arrays: Mapping[str, np.ndarray]) -> list[Block]:
         return []
     first, rest = players[:2], players[2:]
     told = Prose(
-        "Rows are the caption's words, columns are frames; darker means more attention, outlines are the true "
-        "intervals of the words that describe one action. Above each map the motion: the person's left limbs are drawn "
-        "in blue, the right ones in orange."
+        "Rows are the caption's words, columns are frames; stronger colour means more attention, outlines are the true "
+        "intervals of the words that describe one action. Above each map the motion: the person's left limbs are "
+        "blue, the right ones orange."
     )
     blocks: list[Block] = [Group("Maps of single captions", (told, *first))]
     if rest:
@@ -222,7 +223,7 @@ def _inside(what: WordMap, k: int) -> tuple[float, float]:
 def _told(what: WordMap) -> str:
     timed = [k for k, is_timed in enumerate(what.is_timed) if is_timed]
     better = sum(_inside(what, k)[0] > _inside(what, k)[1] for k in timed)
-    return f"{better} of {len(timed)} words about one action get more attention inside their true interval than outside."
+    return f"{better} of {len(timed)} words about one action get more attention inside their interval than outside."
 
 
 def _rows(i: int, what: WordMap) -> Table:

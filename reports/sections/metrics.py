@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from reports import words
 from reports.charts import Dot, DotChart, DotSeries
+from reports.figures import FLOOR, REAL
 from reports.pages import Absence, Block, Cell, Column, Figure, Group, Prose, Section, Table
 from reports.scores import OVERVIEW, POOLED, TOKEN, Evaluation, Place, evaluations
 from reports.stored import Stored
@@ -11,6 +12,7 @@ from reports.stored import Stored
 LEAD = "All arms under one protocol; real clips are the ceiling, real clips judged by wrong captions the floor."
 CAPTIONS = 12
 ITEMS = "items.csv"
+FLOOR_ARM = "floor: wrong caption"
 COMMAND = "python -m evaluators.run"
 
 
@@ -66,14 +68,14 @@ def _figure(evaluation: Evaluation, name: str) -> Figure | None:
     if not places:
         return None
     series = []
-    for style, arm in enumerate((*evaluation.trained, *evaluation.references[:2])):
+    references = [arm for arm in ("real", FLOOR_ARM) if arm in evaluation.references]
+    for style, arm in enumerate((*evaluation.trained, *references)):
         found = [evaluation.get(arm, place) for place in places]
         dots = tuple(
             m and Dot(m.value, m.interval, tuple(evaluation.per_seed(arm, p).values()))
             for m, p in zip(found, places, strict=True)
         )
-        is_reference = arm in evaluation.references
-        series.append(DotSeries(words.arm_label(arm), dots, 5 if is_reference and arm == "real" else style))
+        series.append(DotSeries(words.arm_label(arm), dots, {"real": REAL, FLOOR_ARM: FLOOR}.get(arm, style)))
     return DotChart(
         f"{name}-arms",
         "Scores of all arms",
@@ -125,7 +127,7 @@ def _table(evaluation: Evaluation, metric: str, split: str, name: str) -> Table:
 def _arm_note(evaluation: Evaluation, arm: str) -> str:
     if arm in evaluation.trained:
         count = len(evaluation.seeds(arm))
-        about = words.arm_label(arm).partition(", ")[2] or words.arm_label(arm)
+        about = words.arm_label(arm).removeprefix(f"{words.short(arm)}, ")
         return f"{about}; {count} training seed{'s' if count != 1 else ''}"
     return "ceiling: what the recogniser makes of them" if arm == "real" else "real clips, judged by other captions"
 

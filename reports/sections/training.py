@@ -65,7 +65,14 @@ def _lines(items: Sequence[Stored]) -> list[Line]:
         if item.has(LOG) and (points := _points(item)):
             xs, ys = zip(*points, strict=True)
             recipe = _recipe(item)
-            line = Line(words.short(recipe), xs, ys, style=styles[recipe], has_markers=False)
+            line = Line(
+                words.short(recipe),
+                xs,
+                ys,
+                style=styles[recipe],
+                is_dashed=styles[recipe] % 2 == 1,
+                has_markers=False,
+            )
             lines.append(thinned(line, POINTS))
     return lines
 
