@@ -17,10 +17,10 @@ Source: Guo et al., "Generating Diverse and Natural 3D Human Motions from Text",
 
 - legacy takes left and right hip the wrong way round where it finds the facing direction of each frame, so that
   hips and shoulders partly cancel and the direction is noisy. `fixed` takes them the right way round.
-- legacy turns frame 0 to +z by its own direction and then declares its smoothed direction to be +z, which is off
-  by a few degrees when a clip begins with a turn, so that positions come back wrong by up to centimetres. `fixed`
-  turns frame 0 by the smoothed direction: positions come back exactly.
-- legacy gives a turn across the back (-z) as nearly a full turn the other way. `fixed` gives the short way.
+- legacy turns frame 0 to +z by its own direction, and then declares that to be its smoothed direction too: column 0
+  of the first row holds the jump between the two, up to a radian. `fixed` turns frame 0 by the smoothed direction.
+- legacy takes the one step in which a turn passes the back (-z) with the wrong sign, so that the heading of all
+  positions after it comes back wrong by twice that step. `fixed` takes the right sign.
 """
 
 from collections.abc import Sequence
