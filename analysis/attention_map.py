@@ -8,10 +8,11 @@ token-level run.
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from rich.console import Console
 from rich.progress import Progress
 
@@ -33,8 +34,8 @@ class Drawing:
     """Folder or name of the run whose attention is drawn."""
     prompt: str | None = None
     """What the motion shall be."""
-    seconds: float = 4.0
-    """Length of the motion."""
+    seconds: float | None = None
+    """Length of the motion; default: 4, or the longest that the model was trained for."""
     step: Annotated[tuple[int, ...], cli.APPEND] = ()
     """Noise step of the training schedule, may be repeated: the nearest that the sampler visits are averaged.
     Default: all that it visits."""
@@ -91,13 +92,14 @@ def draw(drawing: Drawing, seed: int, out: Path | None, device: str, console: Co
     return written
 
 
-def _frames(seconds: float, model: TextToMotion) -> int:
+def _frames(seconds: float | None, model: TextToMotion) -> int:
     """Frames of a motion of that length.
 
     Raises:
         ValueError: too short, or longer than the model was trained for.
     """
     longest = model.max_frames / model.spec.fps
+    seconds = min(4.0, longest) if seconds is None else seconds
     frames = round(seconds * model.spec.fps) if np.isfinite(seconds) else 0
     if not 2 <= frames <= model.max_frames:
         raise ValueError(
@@ -150,11 +152,11 @@ def figure(drawn: Drawn, prompt: str, run: str, fps: float) -> bytes:
     words = len(drawn.words)
     page = Figure(figsize=(10.5, 2.6 + 0.34 * words + (0.6 + 0.13 * words)), layout="constrained")
     FigureCanvasAgg(page)
-    page.get_layout_engine().set(hspace=0.06, wspace=0.02)  # type: ignore[union-attr]
+    page.get_layout_engine().set(hspace=0.0, wspace=0.02, h_pad=0.03)  # type: ignore[union-attr]
     grid = page.add_gridspec(2, 1, height_ratios=[1.2 + 0.34 * words, 1.0 + 0.15 * words])
     upper, lower = page.add_subfigure(grid[0]), page.add_subfigure(grid[1])
     _main_panel(upper, drawn, fps)
-    top = captured.by_step[0].max()
+    top = float(captured.by_step[0].max())
     axes = lower.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axis, index in zip(axes, shown, strict=True):
         _heat(axis, captured.by_step[0, index], fps, top)
@@ -165,8 +167,8 @@ def figure(drawn: Drawn, prompt: str, run: str, fps: float) -> bytes:
     page.suptitle(f"“{prompt}”", fontsize=14, color=INK, x=0.01, ha="left", weight="bold")
     layers = "mean over layers" if len(captured.by_layer[0]) > 1 else "one layer"
     page.supxlabel(
-        f"{run}: share of each frame's attention to text, {len(captured.steps)} denoising steps, {layers}; "
-        f"special tokens get {captured.sink.mean():.0%}",
+        f"{run}, {len(captured.steps)} denoising steps, {layers}. Colour: share of a frame's attention to text; "
+        f"special tokens get {captured.sink.mean():.0%}. Lines: each word on its own scale.",
         fontsize=8.5,
         color="#667085",
     )
@@ -183,18 +185,20 @@ def _spread(steps: tuple[int, ...]) -> list[int]:
     return sorted(set(np.linspace(0, len(steps) - 1, min(PANELS, len(steps))).round().astype(int).tolist()))
 
 
-def _main_panel(part, drawn: Drawn, fps: float) -> None:
+def _main_panel(part: Any, drawn: Drawn, fps: float) -> None:
     maps, sink = drawn.captured.maps[0], drawn.captured.sink
     words = len(drawn.words)
     axes = part.subplots(
-        2, 2, sharex="col", height_ratios=[words, 0.9], width_ratios=[12, 1.6], gridspec_kw={"hspace": 0.02}
+        2, 2, sharex="col", height_ratios=[words, 0.9], width_ratios=[12, 1.6], gridspec_kw={"hspace": 0.0}
     )
     (heat, bars), (strip, corner) = axes
-    image = _heat(heat, maps, fps, maps.max())
+    image = _heat(heat, maps, fps, float(maps.max()))
     heat.set_yticks(range(words), drawn.words, fontsize=11, color=INK)
-    heat.tick_params(labelbottom=False)
-    _heat(strip, sink, fps, maps.max())
+    heat.tick_params(labelbottom=False, length=0)
+    _curves(heat, maps, fps)
+    _heat(strip, sink, fps, float(maps.max()))
     strip.set_yticks([0], ["special tokens"], fontsize=8.5, color="#667085")
+    strip.tick_params(axis="y", length=0)
     strip.set_xlabel("seconds", fontsize=9, color=INK)
     bars.barh(range(words), maps.mean(1), color="#7a5195", height=0.62)
     bars.set_ylim(words - 0.5, -0.5)
@@ -209,7 +213,18 @@ def _main_panel(part, drawn: Drawn, fps: float) -> None:
     bar.outline.set_visible(False)
 
 
-def _heat(axis, rows: np.ndarray, fps: float, top: float):
+def _curves(axis: Any, maps: Float[np.ndarray, "words frames"], fps: float) -> None:
+    """When each word is looked at, on its own scale from its least to its most: rare words stay readable."""
+    time = (np.arange(maps.shape[1]) + 0.5) / fps
+    for row, values in enumerate(maps):
+        spread = np.ptp(values)
+        if spread > 0:
+            height = row + 0.38 - 0.76 * (values - values.min()) / spread
+            axis.plot(time, height, color="white", linewidth=2.2, alpha=0.7)
+            axis.plot(time, height, color=INK, linewidth=0.9)
+
+
+def _heat(axis: Any, rows: Float[np.ndarray, "words frames"], fps: float, top: float) -> Any:
     extent = (0, rows.shape[1] / fps, len(rows) - 0.5, -0.5)
     image = axis.imshow(
         rows, aspect="auto", cmap="magma_r", vmin=0, vmax=top, extent=extent, interpolation="nearest"

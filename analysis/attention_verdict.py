@@ -17,7 +17,8 @@ SENTENCES = {
     "boundary is not tracked better as noise falls, so that a plan made from the words alone would explain it.",
     "positional": "Attention follows the order of words and not what they say: on captions in reversed order it "
     "does not beat what word position predicts.",
-    "undetermined": "The measurement does not decide: a control failed, or there are too few clips.",
+    "undetermined": "The measurement does not decide: attention is near chance, a control failed, or clips are "
+    "too few.",
 }
 
 
