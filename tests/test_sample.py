@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from casim.data.choreography import Choreography
 
 from casim import cli, record
 from casim.backbones.mdm_decoder import MdmDecoder
+from casim.data.choreography import Choreography
 from casim.diffusion import DiffusionConfig
 from casim.features import FeatureSpec
 from casim.injection import Casim
