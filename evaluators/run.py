@@ -232,6 +232,8 @@ def _run(name: str) -> Run:
 def _check_comparable(a: Run, b: Run) -> None:
     if a.config["data"] != b.config["data"]:
         raise ValueError(f"{a.name} and {b.name} were trained on different data; score them in two commands")
+    if a.name == b.name:
+        raise ValueError(f"two runs are called {a.name}; rename a folder, so that the record can tell them apart")
     if a.arm != b.arm:
         return
     if a.seed == b.seed:

@@ -12,12 +12,12 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from casim.data.choreography import Choreography
 from jaxtyping import Float
 from rich.progress import Progress
 from torch import Tensor
 
 from casim import checkpoint, cli, plugins, record
+from casim.data.choreography import Choreography
 from casim.record import Measure
 from casim.types import Clips, MotionBatch, MotionDataset
 from evaluators import scores
@@ -28,6 +28,8 @@ from evaluators.protocol import EvalBatch
 
 NOISE_LEVELS = (0.1, 0.3)
 """Noise on real clips at which the recogniser is checked, in standard deviations of each feature."""
+
+BENCHMARK = Choreography.Config()
 
 
 @dataclass(frozen=True)
@@ -73,17 +75,20 @@ def main(
     print(f"record: {out / record.FILE}")
 
 
-def train(training: Training, out: Path, report: Callable[[float], object] = lambda loss: None) -> record.RunRecord:
-    """Trains an oracle, saves it below `out`, scores what was saved, and gives the record."""
-    config = {"training": asdict(training)}
+def train(
+    training: Training,
+    out: Path,
+    benchmark: Choreography.Config = BENCHMARK,
+    report: Callable[[float], object] = lambda loss: None,
+) -> record.RunRecord:
+    """Trains an oracle, saves it below `out`, scores what was saved on the benchmark, and gives the record."""
+    if training.seed == benchmark.seed:
+        raise ValueError(f"seed {training.seed} is that of the benchmark's clips; train the oracle on others")
+    config = {"training": asdict(training), "benchmark": plugins.describe(benchmark)}
     written = record.begin("train", "oracle", config, seed=training.seed, threads=torch.get_num_threads())
     with record.opened(written, out):
-        dataset = training_data(training)
-        benchmark = Choreography.Config()
-        oracle = fit(dataset, training, report)
-        oracles.save(oracle, out)
+        oracles.save(fit(training_data(training), training, report), out)
         written.config["embedder"] = checkpoint.load_config(out)["embedder"]
-        written.config["benchmark"] = plugins.describe(benchmark)
         written.results = check(oracles.load(out), Choreography(benchmark))
         record.attach(written, out, out / checkpoint.WEIGHTS, out / checkpoint.CONFIG)
     return written

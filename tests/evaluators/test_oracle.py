@@ -5,10 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casim import checkpoint
+from casim import checkpoint, record
+from casim.data.choreography import ACTIONS as ACTIONS_OF_CHOREOGRAPHY
+from casim.data.choreography import Choreography
 from casim.types import ActionSpan, Alignment, frame_mask
+from evaluators.actions import is_exact
 from evaluators.embed import oracle as oracles
 from evaluators.embed.oracle import Oracle
+from evaluators.protocol import EvalBatch
 
 ACTIONS = ("clap", "kick_left", "walk")
 CONFIG = Oracle.Config(ACTIONS, feats=7, width=11, dilations=(1, 2))
@@ -100,3 +104,35 @@ def test_foreign_folders_are_refused(tmp_path):
     checkpoint.save_config(tmp_path, config)
     with pytest.raises(ValueError, match="other shapes"):
         oracles.load(tmp_path)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_bundled_oracle_reads_real_clips(noise, seed):
+    """Clips it was not trained on, of pairs that no generator sees; seed 7 is another benchmark altogether."""
+    dataset = Choreography(Choreography.Config(seed=seed, train=101, validation=1, test=1, held_out=151))
+    oracle, clips = oracles.load(), dataset.split("held_out")
+    real = clips.batch(range(len(clips)))
+    features = real.motion * torch.as_tensor(dataset.std) + torch.as_tensor(dataset.mean)
+    random = torch.randn(features.shape, generator=torch.Generator().manual_seed(seed))
+    found = oracle.recognise(features + noise * oracle.std.mean() * random, real.mask)
+    exact = [is_exact(f, wanted) for f, wanted in zip(found, real.alignment, strict=True)]
+    assert sum(exact) / len(exact) >= 0.97
+
+
+def test_bundled_oracle_does_not_look_at_the_normalisation():
+    dataset = Choreography(Choreography.Config(train=101, validation=11, test=1, held_out=1))
+    real = dataset.split("validation").batch(range(11))
+    mean, std = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
+    features = real.motion * std + mean
+    wide = torch.cat([features, torch.randn(11, features.shape[1], 196)], 2)  # as all 263 features would be
+    oracle = oracles.load()
+    assert oracle.recognise(wide, real.mask) == oracle.recognise(features, real.mask)
+    batch = EvalBatch(2 * real.motion + 1, real.mask, real)
+    assert oracles.look(oracle, batch, mean - std / 2, std / 2).actions == oracle.recognise(features, real.mask)
+
+
+def test_bundled_oracle_is_small_and_knows_all_actions():
+    assert (oracles.BUNDLED / checkpoint.WEIGHTS).stat().st_size < 1_500_000
+    assert set(oracles.load().config.actions) == set(ACTIONS_OF_CHOREOGRAPHY)
+    assert record.load(oracles.BUNDLED).status == "done"

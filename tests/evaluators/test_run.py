@@ -1,6 +1,16 @@
-import pytest
+import json
+import shutil
 
-from casim import checkpoint, cli
+import pandas as pd
+import pytest
+import torch
+
+from casim import checkpoint, cli, record
+from casim.backbones.mdm_decoder import MdmDecoder
+from casim.data.choreography import Choreography
+from casim.injection import Casim
+from casim.text.hashed import Hashed
+from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
 from evaluators import run as runs
 from evaluators.protocol import PRESETS, Protocol
 from evaluators.run import Changes, choose
@@ -108,3 +118,94 @@ def test_choice_of_clips():
     assert len(set(few)) == 7
     assert few == choose(31, Protocol(samples=7)) != choose(31, Protocol(samples=7, seed=1))
     assert choose(3, Protocol(samples=7)) == [0, 1, 2]
+
+
+DATA = Choreography.Config(train=23, validation=3, test=13, held_out=11)
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """Two seeds of arm a and one of arm b, which has the very weights of seed 0 of arm a."""
+    dataset = Choreography(DATA)
+    folders = []
+    for arm, seed, weights in (("a", 0, 0), ("a", 1, 1), ("b", 1, 0)):
+        torch.manual_seed(weights)
+        backbone = MdmDecoder.Config(width=8, layers=1, heads=2, ff=11, patch=2, max_frames=96)
+        setup = Setup(DATA, Hashed.Config(width=13), Casim.Config(), backbone, SamplingConfig("ddim", 2))
+        model = TextToMotion.for_dataset(setup, dataset)
+        folder = tmp_path_factory.mktemp(f"{arm}_seed{seed}")
+        model.save(folder, {"recipe": arm, "training": {"seed": seed}})
+        folders.append(folder)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def evaluated(toys, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    names = [str(folder) for folder in toys]
+    argv = [*names, "--protocol", "quick", "--samples", "7", "--out", str(out)]
+    assert cli.run(runs.main, argv) == 0
+    return out
+
+
+def test_record(evaluated, toys):
+    found = record.load(evaluated)
+    assert (found.kind, found.status, found.seed) == ("evaluate", "done", 0)
+    arms = {key.split("/")[0] for key in found.results}
+    assert arms >= {"a", "a@seed0", "a@seed1", "b", "b@seed1", "a - b", "real", "floor: wrong caption"}
+    assert {key.split("/")[2] for key in found.results} == {"test", "held_out"}
+    assert found.results["real/exact_prompt/test/all"].value == 1.0
+    assert all("quick, changed: 7 captions" in measure.protocol for measure in found.results.values())
+    assert len(found.config["runs"]) == 3
+    assert found.config["protocol"]["samples"] == 7
+    assert {source.sha256 for source in found.inputs.values()} >= {
+        record.sha256(folder / checkpoint.WEIGHTS) for folder in toys
+    }
+    assert "/tmp" not in (evaluated / record.FILE).read_text().replace(json.dumps(found.argv), "")
+
+
+def test_items(evaluated):
+    items = pd.read_csv(evaluated / "items.csv")
+    assert list(items.columns[:7]) == ["arm", "seed", "split", "item", "kind", "is_reversed", "text"]
+    assert {"exact_prompt", "action_recall", "side_accuracy", "order_accuracy"} <= set(items.columns)
+    assert items.groupby(["arm", "seed", "split"], dropna=False)["item"].nunique().eq(7).all()
+    assert items[items["arm"] == "real"]["seed"].isna().all()
+    assert record.load(evaluated).artifacts["items.csv"].sha256 == record.sha256(evaluated / "items.csv")
+
+
+def test_noise_is_the_same_for_all_runs_and_new_for_every_repeat(toys):
+    model = TextToMotion.load(toys[0])
+    clips = model.dataset().split("test")
+    asked = runs._batches("test", clips, Protocol(repeats=2, batch_size=5))
+    assert len(asked) == 6  # three batches, twice
+    first, again = (runs.generate(model, asked[0], Protocol()).motion for _ in range(2))
+    torch.testing.assert_close(first, again)
+    assert not torch.allclose(first, runs.generate(model, asked[1], Protocol()).motion)
+    assert asked[0].real.ids == asked[1].real.ids
+    lengths = [batch.real.lengths.tolist() for batch in asked[::2]]
+    assert [n for part in lengths for n in part] == sorted(clips.lengths.tolist())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "argv", "word"),
+    [
+        (None, ["--splits", "tests"], "unknown split"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"short"), [], "truncated"),
+        (lambda folder: (folder / "model.safetensors").unlink(), [], "no weights"),
+    ],
+)
+def test_spoilt_input_leaves_nothing(here, toys, capsys, spoil, argv, word):
+    shutil.copytree(toys[0], here / "run")
+    if spoil:
+        spoil(here / "run")
+    assert word in refused(capsys, "run", *argv)
+    assert not (here / "out").exists()
+
+
+def test_without_runs_the_bundled_pair_is_scored(here):
+    bundled = [name for name in checkpoint.runs() if name.startswith("choreography_")]
+    if not bundled:
+        with pytest.raises(ValueError, match="name the runs"):
+            runs.find_runs()
+    else:
+        assert {run.arm for run in runs.find_runs()} == {"choreography_casim", "choreography_fixed"}
