@@ -165,7 +165,7 @@ def test_with_no_pairs_held_out_all_pairs_are_in_train() -> None:
 
 
 def test_evaluation_captions_do_not_occur_in_train() -> None:
-    config = small(0, train=4001, test=1999)  # large enough that some would by chance
+    config = small(0, train=8009, test=1999)  # large enough that some would by chance
     train = {plan.text for plan in plans(config, "train")}
     assert not any(plan.text in train for split in SPLITS[1:] for plan in plans(config, split))
 
