@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install test slow lint demo report clean
+.PHONY: help install test slow lint demo retrain report clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,9 +21,11 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PROMPT ?= a person waves the left hand after kicking with the right foot
 REPORT ?= report.html
 DEMO := runs/demo
-BUNDLED := $(foreach arm,casim fixed,$(foreach seed,0 1 2,choreography_$(arm)_seed$(seed)))
+SEEDS := 0 1 2
 TRAINED := $(DEMO)/choreography_casim_seed0 $(DEMO)/choreography_fixed_seed0
-RUNS = $(if $(RETRAIN),$(TRAINED),$(BUNDLED))
+CASIM_RUNS := $(if $(RETRAIN),$(word 1,$(TRAINED)),$(SEEDS:%=choreography_casim_seed%))
+FIXED_RUNS := $(if $(RETRAIN),$(word 2,$(TRAINED)),$(SEEDS:%=choreography_fixed_seed%))
+TRAIN := $(ONE_THREAD) $(BIN)/python -m casim.train
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -51,24 +53,23 @@ lint: $(STAMP)  ## style, format, types, import layers
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-$(TRAINED) &: $(STAMP)
-	rm -rf $(TRAINED)
-	$(ONE_THREAD) $(BIN)/python -m casim.train choreography_casim --out $(word 1,$(TRAINED)) & first=$$!; \
-	$(ONE_THREAD) $(BIN)/python -m casim.train choreography_fixed --out $(word 2,$(TRAINED)) & second=$$!; \
-	trap 'kill $$first $$second 2>/dev/null || true' INT TERM; \
-	wait $$first; wait $$second
+retrain: $(STAMP)
+	$(TRAIN) choreography_casim --overwrite --threads 1 --out $(word 1,$(TRAINED)) & casim=$$!; \
+	$(TRAIN) choreography_fixed --overwrite --threads 1 --out $(word 2,$(TRAINED)) & fixed=$$!; \
+	trap 'kill $$casim $$fixed 2>/dev/null || true' EXIT; \
+	wait $$casim; wait $$fixed
 
-demo: $(STAMP) $(if $(RETRAIN),$(TRAINED))  ## text to verdict on the bundled models; RETRAIN=1 trains the pair first
-	$(BIN)/python -m casim.sample $(firstword $(RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
-	$(BIN)/python -m casim.sample $(lastword $(RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
-	$(BIN)/python -m evaluators.run $(RUNS) --quick --out $(DEMO)/evaluation
-	$(BIN)/python -m analysis.attention_probe $(filter %casim_seed0 %casim_seed1 %casim_seed2,$(RUNS)) --quick --out $(DEMO)/attention
+demo: $(STAMP) $(if $(RETRAIN),retrain)  ## text to verdict on the bundled models; RETRAIN=1 trains the pair first
+	$(BIN)/python -m casim.sample $(firstword $(CASIM_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
+	$(BIN)/python -m casim.sample $(firstword $(FIXED_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
+	$(BIN)/python -m evaluators.run $(CASIM_RUNS) $(FIXED_RUNS) --protocol quick --out $(DEMO)/evaluation
+	$(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --quick --out $(DEMO)/attention
 	$(BIN)/python -m reports.build --out $(REPORT)
 	@echo "report: $(abspath $(REPORT))"
 
 report: $(STAMP)  ## all records found, one offline page
 	$(BIN)/python -m reports.build --out $(REPORT)
 
-clean:  ## remove what the commands above wrote, except trained runs
+clean:  ## remove what the commands above wrote
 	rm -rf $(VENV) $(REPORT) $(DEMO) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks *.egg-info
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

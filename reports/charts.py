@@ -114,6 +114,7 @@ def _joined(values: Sequence[float]) -> str:
 def _draw_dot(axes: Axes, dot: Dot, y: float, style: int) -> None:
     colour = COLOURS[SERIES[style % len(SERIES)]]
     marker = MARKERS[style % len(MARKERS)]
+    edge = colour if marker in "PX" else COLOURS["surface"]
     if dot.interval:
         axes.plot(dot.interval, [y, y], color=colour, linewidth=2.4, solid_capstyle="round")
     if dot.points:
@@ -132,7 +133,7 @@ def _draw_dot(axes: Axes, dot: Dot, y: float, style: int) -> None:
         marker=marker,
         markersize=8,
         color=colour,
-        markeredgecolor=COLOURS["surface"],
+        markeredgecolor=edge,
         linestyle="",
     )
 

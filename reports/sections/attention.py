@@ -171,9 +171,9 @@ def _maps(arrays: Mapping[str, np.ndarray]) -> list[Block]:
         return []
     first, rest = players[:2], players[2:]
     told = Prose(
-        "Rows are the caption's words, columns are frames; stronger colour means more attention, outlines are the true "
-        "intervals of the words that describe one action. Above each map the motion: the person's left limbs are "
-        "blue, the right ones orange."
+        "Rows are the caption's words, columns are frames; stronger colour means more attention, outlines are the "
+        "true intervals of the words that describe one action. Above each map the motion: the person's left limbs "
+        "are blue, the right ones orange."
     )
     blocks: list[Block] = [Group("Maps of single captions", (told, *first))]
     if rest:
