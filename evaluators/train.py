@@ -8,7 +8,7 @@ the saved (float16) weights.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +55,7 @@ def main(
     /,
     *,
     out: Path,
-    training: Training = Training(),
+    training: Annotated[Training, cli.FLAT] = Training(),
 ) -> None:
     """Trains an embedder and scores it from its saved weights.
 
@@ -66,9 +66,11 @@ def main(
     """
     with Progress(transient=True) as progress:
         task = progress.add_task(f"training {embedder}", total=training.steps)
-        written = train(
-            training, out, lambda loss: progress.update(task, advance=1, description=f"loss {loss:.4f}")
-        )
+
+        def report(loss: float) -> None:
+            progress.update(task, advance=1, description=f"training {embedder}, loss {loss:.4f}")
+
+        written = train(training, out, BENCHMARK, report)
     for key, measure in written.results.items():
         if key.endswith("/all"):
             print(f"{key:60s} {measure.value:.4f}")

@@ -65,6 +65,15 @@ def test_the_benchmarks_own_clips_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(training, "BENCHMARK", BENCHMARK)
+    argv = ["oracle", "--out", str(tmp_path), "--clips", "83", "--steps", "2", "--batch-size", "11"]
+    assert cli.run(training.main, argv) == 0
+    printed = capsys.readouterr().out
+    assert "real/exact_prompt/held_out/all" in printed
+    assert record.load(tmp_path).config["training"]["steps"] == 2
+
+
 def test_unknown_embedder(tmp_path, capsys):
     assert cli.run(training.main, ["orakel", "--out", str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()
