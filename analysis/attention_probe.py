@@ -17,6 +17,8 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 - `{RUN|ARM}/auc`, `.../auc/natural`, `.../auc/reversed`, `.../auc/pair`, `.../auc/triple`: word-to-frame AUC of
   the map averaged over noise steps, layers and heads; all pair and triple clips, or those of one group.
 - `ARM/auc/t{step}`, `ARM/auc/layer{k}`: the same from one noise step, from one layer.
+- `ARM/auc/{action|side|speed|count} words`: the same of one kind of content word.
+- `ARM/auc/swap_p`: one-sided p of the mean AUC against random swaps of prompts.
 - `null untrained/auc[/GROUP]`, `null position/auc[/GROUP]`, `null time reversal/auc[/GROUP]`, `null prompt
   swap/auc[/GROUP]`: what the same statistic gives with the null's map; GROUP: natural, reversed, pair, triple.
 - `ARM - null position/auc[/GROUP]`, `ARM - null untrained/auc[/GROUP]`: paired differences.

@@ -12,11 +12,18 @@ from jaxtyping import Bool, Float
 
 from analysis import statistics as s
 from analysis.attention_capture import Captured
+from casim.data._captions import COUNTS, SPEEDS
 from casim.record import Measure
 from evaluators.intervals import Estimate, Resampling, mean_interval
 
 SWAPS = 99
 """Random swaps of prompts: the smallest p is 1 / 100."""
+WORDS = {
+    "side": {"left", "right"},
+    "speed": {word for words in SPEEDS.values() for word in words},
+    "count": {word for counts in COUNTS.values() for count in counts for word in count.split()},
+}
+"""Kinds of content words; every other one names an action."""
 NULLS = ("untrained", "position", "time reversal", "prompt swap")
 
 
@@ -99,6 +106,7 @@ def measures(e: Evidence) -> dict[str, Measure]:
     """All entries but the gates and the verdict."""
     found = dict(_auc(e))
     found |= dict(_auc_parts(e))
+    found |= dict(_auc_words(e))
     found |= dict(_boundary(e))
     found |= dict(_mass(e))
     return found
@@ -166,6 +174,25 @@ def _auc_parts(e: Evidence) -> Iterator[tuple[str, Measure]]:
         )
         measure = Measure(value=s.permutation_p(observed, draws), n=len(draws), unit="p", higher_is_better=False)
         yield f"{e.arm}/auc/swap_p", measure.model_copy(update={"protocol": f"{words}; {e.protocol}"})
+
+
+def _auc_words(e: Evidence) -> Iterator[tuple[str, Measure]]:
+    """AUC by kind of word."""
+    for kind, rows in word_kinds(e.spans).items():
+        auc = [s.mean_over_words(np.where(rows, s.word_auc(r.maps, e.spans), np.nan)) for r in e.runs.values()]
+        words = f"word-to-frame AUC of {kind} words alone, all clips, mean over training seeds"
+        if (entry := _entry(e, mean_interval(np.stack(auc), e.how), words)) is not None:
+            yield f"{e.arm}/auc/{kind} words", entry
+
+
+def word_kinds(spans: s.Spans) -> dict[str, Bool[np.ndarray, "clips words"]]:
+    """Which content words name an action, its side, speed or count."""
+    found = {kind: np.zeros(spans.starts.shape, bool) for kind in ("action", *WORDS)}
+    for clip, text in enumerate(spans.texts):
+        for place, word in enumerate(text):
+            kind = next((name for name, words in WORDS.items() if word in words), "action")
+            found[kind][clip, place] = spans.is_content[clip, place]
+    return found
 
 
 def rho_replicates(e: Evidence, found: Float[np.ndarray, "runs pairs"]) -> Float[np.ndarray, " resamples"]:

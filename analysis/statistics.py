@@ -100,10 +100,11 @@ def word_auc(maps: Maps, spans: Spans) -> Float[np.ndarray, "clips words"]:
 
 def clip_auc(maps: Maps, spans: Spans) -> Float[np.ndarray, " clips"]:
     """Mean of `word_auc` over the informative content words of each clip; NaN for clips without any."""
-    return _mean_where(word_auc(maps, spans))
+    return mean_over_words(word_auc(maps, spans))
 
 
-def _mean_where(values: Float[np.ndarray, "clips words"]) -> Float[np.ndarray, " clips"]:
+def mean_over_words(values: Float[np.ndarray, "clips words"]) -> Float[np.ndarray, " clips"]:
+    """Mean of the values that are not NaN; NaN for clips without any."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0).sum(-1)
     return np.divide(total, known.sum(-1), out=np.full(len(values), np.nan), where=known.any(-1))
@@ -122,7 +123,7 @@ def share(maps: Maps, spans: Spans) -> Float[np.ndarray, " clips"]:
     counts = inside.sum(1)
     decided = (counts > 0) & (counts < content.sum(1)) & (on_all > 0)
     ratio = np.divide(right, on_all, out=np.full(right.shape, np.nan), where=decided)
-    return _mean_where(ratio)
+    return mean_over_words(ratio)
 
 
 def found_boundary(maps: Maps, spans: Spans) -> Float[np.ndarray, " clips"]:

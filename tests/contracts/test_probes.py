@@ -86,6 +86,7 @@ def test_the_record_has_the_keys_that_its_docstring_promises(attention: Path) ->
     wanted = {f"{who}/auc{group}" for who in whose for group in groups}
     wanted |= {f"{who}/boundary_rho/t{t}" for who in (*whose[:3], "null untrained") for t in (900, 10)}
     wanted |= {"casim/auc/t10", "casim/auc/layer1", "casim - null position/auc/reversed", "casim/boundary_rho/rise"}
+    wanted |= {f"casim/auc/{kind} words" for kind in ("action", "side", "speed", "count")}
     wanted |= {"casim/share", "null uniform/share", "casim/sink", "casim/text_mass", "null constant/boundary_error"}
     assert wanted <= set(results)
     assert results["casim/auc"].value == pytest.approx(
