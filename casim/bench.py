@@ -1,4 +1,4 @@
-"""How fast the parts are, as records: `python -m casim.bench features`."""
+"""How fast the parts are, as records: `python -m casim.bench features` and `... train`."""
 
 import time
 from collections.abc import Callable
@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from casim import record as records
 from casim.cli import main_exit
 from casim.features import FeatureSpec, from_joints, to_joints
 from casim.skeleton import HUMANML3D
+from casim.types import Condition, frame_mask
 
 
 def features(
@@ -59,7 +60,86 @@ def features(
     report(record, out)
 
 
-COMMANDS = {"features": features}
+def train(
+    out: Path = Path("results/bench_train"),
+    threads: int = 2,
+    batch: int = 16,
+    frames: int = 196,
+    repeats: int = 3,
+    device: str = "cpu",
+) -> None:
+    """Seconds of a training step (forward and backward) of the paper's CASIM decoder, beside torch's own decoder.
+
+    The two and the two precisions take turns, so that a machine that slows down slows all of them.
+
+    Args:
+        out: Folder of the record.
+        threads: Threads of torch.
+        batch: Clips per step.
+        frames: Frames per clip, at 20 fps.
+        repeats: Timed steps of each, after one that warms up.
+        device: Where to run, as torch names it.
+    """
+    torch.set_num_threads(threads)
+    settings = {"batch": batch, "frames": frames, "repeats": repeats}
+    record = records.begin("bench", "train", settings, threads=threads, device=device)
+    steps = _training_steps(batch, frames, torch.device(device))
+    protocol = f"median of {repeats}; batch {batch}, {frames} frames, 77 text tokens, dropout .1; {threads} threads"
+    with records.opened(record, out):
+        found: dict[str, list[float]] = {name: [] for name in steps}
+        for repeat in range(repeats + 1):
+            for name, step in steps.items():
+                start = time.perf_counter()
+                step()
+                if repeat:  # the first warms up
+                    found[name].append(time.perf_counter() - start)
+        for name, seconds in found.items():
+            record.results[name] = records.Measure(
+                value=float(np.median(seconds)),
+                interval=(min(seconds), max(seconds)),
+                n=repeats,
+                unit="s/step",
+                higher_is_better=False,
+                protocol=protocol + "; interval: fastest and slowest",
+            )
+    report(record, out)
+
+
+def _training_steps(batch: int, frames: int, device: torch.device) -> dict[str, Callable[[], None]]:
+    from casim.backbones.mdm_decoder import MdmDecoder
+
+    random = torch.Generator().manual_seed(0)
+    motion = torch.randn(batch, frames, 263, generator=random).to(device)
+    text = torch.randn(batch, 77, 512, generator=random).to(device)
+    real = frame_mask([20] * batch, 77).to(device)
+    everything = torch.ones(batch, frames, dtype=torch.bool, device=device)
+    t = torch.randint(0, 1000, (batch,), generator=random).to(device)
+    ours = MdmDecoder(MdmDecoder.Config(), 263).to(device)
+    layer = nn.TransformerDecoderLayer(512, 4, 1024, 0.1, "gelu", batch_first=True)
+    plain = nn.TransformerDecoder(layer, 8, nn.LayerNorm(512)).to(device)
+    embed, unembed = nn.Linear(263, 512).to(device), nn.Linear(512, 263).to(device)
+
+    def step_ours() -> None:
+        given = ours.denoise(motion, t, Condition(text, real), everything)
+        (given - motion).square().mean().backward()
+
+    def step_plain() -> None:
+        padded = ~everything
+        given = plain(embed(motion), text, tgt_key_padding_mask=padded, memory_key_padding_mask=~real)
+        (unembed(given) - motion).square().mean().backward()
+
+    def halved(step: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            with torch.autocast(device.type, torch.bfloat16):
+                step()
+
+        return run
+
+    steps = {"casim_mdm_decoder": step_ours, "torch_decoder": step_plain}
+    return {f"{n}/fp32": s for n, s in steps.items()} | {f"{n}/bf16": halved(s) for n, s in steps.items()}
+
+
+COMMANDS = {"features": features, "train": train}
 """The sub-commands by name."""
 
 
