@@ -47,7 +47,7 @@ def tag(caption: str) -> tuple[str, ...]:
     """The words of a caption as word/POS, lower case; words with digits are left out."""
     words = re.findall(r"[^\W\d_]+", caption.lower().replace("-", "").replace("'s", ""))
     parts: list[str] = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words, ""][1:], strict=True):
         parts.append(_part(word, parts[-1] if parts else "", after))
     return tuple(
         f"{_lemma(word) if part in ('NOUN', 'VERB') and word != 'left' else word}/{part}"

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -73,7 +74,7 @@ def _arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
             with np.load(file, allow_pickle=False) as arrays:
                 found |= {name: arrays[name] for name in arrays.files}
         return found | {file.stem: np.load(file, allow_pickle=False) for file in single}
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, BadZipFile) as error:
         raise ValueError(f"an array file in {folder} is broken: {error}") from None
 
 

@@ -18,9 +18,8 @@ worker.
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -58,13 +57,9 @@ class HumanML3D(MotionDataset):
 
         folder: str = "$CASIM_DATA/humanml3d"
         """Folder of the data set; environment variables are filled in."""
-        joints: int = 22
-        fps: float = 20.0
-        """Frames per second of the features; caption times are seconds."""
-        converter: Literal["legacy", "fixed"] = "legacy"
-        """What made the features: HumanML3D's own (legacy) or ours put right (fixed)."""
-        subset: Literal["all", "essential"] = "all"
-        """essential: keep only the columns that joint positions come back from."""
+        spec: FeatureSpec = field(default_factory=FeatureSpec)
+        """How the features of the folder were made; subset "essential" reads only the columns that joint positions
+        come back from. Caption times, in seconds, are cut at `spec.fps`."""
         min_frames: int = 40
         """Shorter clips are left out (HumanML3D 40, KIT 24)."""
         max_frames: int = 196
@@ -80,9 +75,9 @@ class HumanML3D(MotionDataset):
             )
         self.config = config
         self.folder = _existing(config.folder)
-        self.spec = FeatureSpec(config.joints, config.fps, config.converter, config.subset)
-        self._width = FeatureSpec(config.joints, config.fps, config.converter).dims
-        _check_converter(self.folder, config.converter)
+        self.spec = config.spec
+        self._width = replace(config.spec, subset="all").dims
+        _check_converter(self.folder, config.spec.converter)
         self.mean, self.std = (self._statistics(name) for name in ("Mean.npy", "Std.npy"))
         if not (self.std > 0).all():
             raise ValueError(f"{self.folder / 'Std.npy'} holds values that are not positive; make it again")
@@ -204,7 +199,7 @@ class HumanML3DClips(Clips):
         kept = [Entry(clip, motion, whole)] if whole else []
         parts = [caption for caption in captions if not caption.is_whole]
         for number, caption in enumerate(parts):
-            start, end = (int(time * self.dataset.config.fps) for time in (caption.start, caption.end))
+            start, end = (int(time * self.dataset.spec.fps) for time in (caption.start, caption.end))
             part = motion[start:end]
             if self._fits(len(part), "parts"):
                 kept.append(Entry(f"{_letters(number)}_{clip}", part, (caption,)))
