@@ -109,7 +109,7 @@ def bone_halves(
         joint, clip, frame = _first(~(squares > 0))
         raise ValueError(f"clip {clip}, frame {frame}: the bone to {skeleton.names[joint + 1]} has no length")
     bones *= squares.rsqrt_()
-    rest = torch.from_numpy(skeleton.rest_directions[1:]).to(points)
+    rest = torch.tensor(skeleton.rest_directions[1:]).to(points)
     bones += rest.T[..., None, None]
     squares = _squares(bones)
     opposite = squares < torch.finfo(points.dtype).eps ** 2
@@ -121,7 +121,7 @@ def bone_halves(
 
 def bone_signs(skeleton: Skeleton, like: Tensor) -> Float[Tensor, "xyz joints"]:
     """Diagonals of the half turns about the rest directions (the root's is +z)."""
-    rest = torch.from_numpy(skeleton.rest_directions).to(like)
+    rest = torch.tensor(skeleton.rest_directions).to(like)
     rest[0, 2] = 1
     return (2 * rest.abs() - 1).T
 
@@ -178,7 +178,7 @@ def bone_offsets(
 ) -> Float[Tensor, "*batch joints xyz"]:
     """Bone vectors of a pose in its rest pose: each bone's length along its rest direction; 0 for the root."""
     lengths = (joints - joints[..., list(skeleton.parents), :])[..., 1:, :].norm(dim=-1)
-    return F.pad(lengths, (1, 0))[..., None] * torch.from_numpy(skeleton.rest_directions).to(joints)
+    return F.pad(lengths, (1, 0))[..., None] * torch.tensor(skeleton.rest_directions).to(joints)
 
 
 def uniform_skeleton(

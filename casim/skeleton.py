@@ -85,6 +85,7 @@ class Skeleton:
         """For each joint the joint it becomes in a mirror."""
         order = np.arange(len(self))
         order[list(self.left)], order[list(self.right)] = self.right, self.left
+        order.setflags(write=False)
         return order
 
     @cached_property
@@ -98,7 +99,9 @@ class Skeleton:
             "+z": (0, 0, 1),
             "0": (0, 0, 0),
         }
-        return np.array([axes[direction] for direction in self.rest.split()], dtype=np.float64)
+        found = np.array([axes[direction] for direction in self.rest.split()], dtype=np.float64)
+        found.setflags(write=False)
+        return found
 
     @property
     def rest_offsets(self) -> Float[np.ndarray, "joints xyz"]:

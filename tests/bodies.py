@@ -24,7 +24,7 @@ def moving(frames: int, joints: int = 22, seed: int = 0, turning: float = 0.05) 
     # at rest the right side of KIT's skeleton points to +x, which is the left of one who faces +z
     rotations[:, 0] = torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], -1).view(-1, 3, 3)
     lengths = 0.1 + 0.4 * torch.rand(joints, 1, generator=random)
-    offsets = torch.from_numpy(skeleton.rest_directions).float() * lengths / skeleton.metres
+    offsets = torch.tensor(skeleton.rest_directions).float() * lengths / skeleton.metres
     step = torch.stack([sin, 0.1 * (time[:, 0, 0] * 5).sin(), cos], -1) * 0.03
     root = (torch.tensor([0.4, 1.1, -0.7]) + step.cumsum(0)) / skeleton.metres
     return forward_kinematics(rotations, root, offsets, skeleton)
