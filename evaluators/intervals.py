@@ -12,7 +12,7 @@ other than with seed j. All functions are pure; the same `Resampling` gives the 
 Simulated coverage of the nominal 95 % (variances of prompts and residual 1; `tests/evaluators/test_intervals.py`
 repeats a part): seed variance .3: 30 prompts x 3 seeds .92, 300 x 3 .81, 30 x 5 .94, 100 x 10 .93; seed variance
 .01: .95 to .97. So three seeds that differ much are too few for any resampling: look at the single seeds beside the
-interval.
+interval. Where all items have the same value (all right, all wrong) the interval has no width: look at `n`.
 """
 
 from dataclasses import dataclass

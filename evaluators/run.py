@@ -82,8 +82,8 @@ def main(
         changes: changes to the protocol.
         device: where motions are generated.
     """
-    chosen = changes.apply(PRESETS[protocol])
     found = find_runs(runs)
+    chosen = settled(changes.apply(PRESETS[protocol]), found)
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
         written = evaluate(found, chosen, folder, device=device, progress=progress)
@@ -102,6 +102,16 @@ def find_runs(names: tuple[str, ...] = ()) -> list[Run]:
         for other in runs[:i]:
             _check_comparable(other, run)
     return runs
+
+
+def settled(protocol: Protocol, runs: list[Run]) -> Protocol:
+    """The protocol with the sampling settings of the runs written in where it leaves them open and all runs agree."""
+    agreed = {}
+    for name in ("guidance", "sampler", "steps"):
+        own = [run.config.get("sampling", {}).get(name) for run in runs]
+        if getattr(protocol, name) is None and all(value == own[0] for value in own):
+            agreed[name] = own[0]
+    return replace(protocol, **agreed)
 
 
 def evaluate(

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from casim.record import Measure, RunRecord
 from evaluators.protocol import Protocol
@@ -19,25 +21,31 @@ def show(record: RunRecord, protocol: Protocol, console: Console | None = None) 
     metrics = list(dict.fromkeys(key.split("/")[1] for key in record.results))
     for split in protocol.splits:
         by_kind = {group.replace("_", " "): (HEADLINE, group) for group in GROUPS}
-        console.print(_table(record.results, split, "exact prompt by kind of caption", by_kind))
+        console.print(_table(record.results, split, "exact prompt, by kind of caption", by_kind))
         rest = {metric.replace("_", " "): (metric, "all") for metric in metrics if metric != HEADLINE}
-        rest |= {"order accuracy, reversed": ("order_accuracy", "pair_reversed")}
-        console.print(_table(record.results, split, "all captions", rest))
+        rest |= {"order accuracy, reversed pairs": ("order_accuracy", "pair_reversed")}
+        console.print(_table(record.results, split, "other metrics, all captions", rest))
 
 
 def _table(results: Mapping[str, Measure], split: str, title: str, columns: Mapping[str, tuple[str, str]]) -> Table:
-    table = Table(title=f"{split}: {title}", title_justify="left")
-    table.add_column("arm")
-    for name in columns:
+    arms = list(dict.fromkeys(key.split("/")[0] for key in results if "@seed" not in key))
+    cells = {
+        name: [results.get(f"{arm}/{metric}/{split}/{group}") for arm in arms]
+        for name, (metric, group) in columns.items()
+    }
+    shown = {name: column for name, column in cells.items() if any(column)}
+    table = Table(title=f"{split}: {title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    for name in shown:
         table.add_column(name, justify="right")
-    for arm in dict.fromkeys(key.split("/")[0] for key in results if "@seed" not in key):
-        cells = [results.get(f"{arm}/{metric}/{split}/{group}") for metric, group in columns.values()]
-        table.add_row(arm, *map(_cell, cells))
+    for row, arm in enumerate(arms):
+        table.add_row(arm.replace(" - ", "\n- "), *(_cell(column[row]) for column in shown.values()))
     return table
 
 
-def _cell(measure: Measure | None) -> str:
+def _cell(measure: Measure | None) -> Text:
+    """The value, and below it the interval."""
     if measure is None:
-        return "-"
+        return Text("-")
     low, high = measure.interval or (measure.value, measure.value)
-    return f"{measure.value:.3f} \\[{low:.2f}, {high:.2f}]"
+    return Text(f"{measure.value:.3f}\n") + Text(f"[{low:.2f} {high:.2f}]", style="dim")

@@ -112,6 +112,16 @@ def test_changes_show_in_name_and_words():
     assert "5 captions" in changed.in_words()
 
 
+def test_sampling_settings_are_told_where_all_runs_agree(here):
+    own = {"sampler": "ddim", "steps": 7, "guidance": 2.5}
+    names = write(here / "a", sampling=own), write(here / "b", recipe="other", sampling={**own, "steps": 11})
+    words = runs.settled(Protocol(), runs.find_runs(names[:1])).in_words()
+    assert "guidance 2.5, sampler ddim, steps 7" in words
+    both = runs.settled(Protocol(guidance=4.0), runs.find_runs(names))
+    assert (both.guidance, both.sampler, both.steps) == (4.0, "ddim", None)
+    assert "steps as each run's own settings" in both.in_words()
+
+
 def test_choice_of_clips():
     assert choose(31, Protocol()) == list(range(31))
     few = choose(31, Protocol(samples=7))
