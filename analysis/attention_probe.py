@@ -21,7 +21,7 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 - `ARM/auc/swap_p`: one-sided p of the mean AUC against random swaps of prompts.
 - `null untrained/auc[/GROUP]`, `null position/auc[/GROUP]`, `null time reversal/auc[/GROUP]`, `null prompt
   swap/auc[/GROUP]`: what the same statistic gives with the null's map; GROUP: natural, reversed, pair, triple.
-- `ARM - null position/auc[/GROUP]`, `ARM - null untrained/auc[/GROUP]`: paired differences.
+- `ARM - null position/auc[/GROUP]`, likewise `null prompt swap` and `null untrained`: paired differences.
 - `{RUN|ARM}/boundary_rho/t{step}`: Spearman correlation over pair clips of where attention switches from the
   words of the first action to those of the second, and where the motion does; `null
   untrained/boundary_rho/t{step}` beside it.

@@ -137,7 +137,7 @@ def _auc_group(e: Evidence, group: str, rows: np.ndarray) -> Iterator[tuple[str,
     for null, values in e.null_auc.items():
         estimate = mean_interval(values[:, rows], e.how)
         yield f"null {null}/{tail}", _entry(e, estimate, f"{about}, {NULL_WORDS[null]}", None)
-    for null in ("untrained", "position"):
+    for null in ("untrained", "position", "prompt swap"):
         values = e.null_auc[null][:, rows]
         both = np.isnan(auc) | np.isnan(values)
         estimate = mean_interval(np.where(both, np.nan, auc - np.where(both, 0, values)), e.how)
