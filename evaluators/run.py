@@ -105,7 +105,7 @@ def find_runs(names: tuple[str, ...] = ()) -> list[Run]:
 
 
 def settled(protocol: Protocol, runs: list[Run]) -> Protocol:
-    """The protocol with the sampling settings of the runs written in where it leaves them open and all runs agree."""
+    """The protocol with the runs' own sampling settings written in, where it leaves them open and all agree."""
     agreed = {}
     for name in ("guidance", "sampler", "steps"):
         own = [run.config.get("sampling", {}).get(name) for run in runs]

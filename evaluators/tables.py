@@ -34,7 +34,7 @@ def _table(results: Mapping[str, Measure], split: str, title: str, columns: Mapp
         for name, (metric, group) in columns.items()
     }
     shown = {name: column for name, column in cells.items() if any(column)}
-    table = Table(title=f"{split}: {title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=f"{split}: {title}", title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     table.add_column("arm", no_wrap=True)
     for name in shown:
         table.add_column(name, justify="right")
@@ -48,4 +48,9 @@ def _cell(measure: Measure | None) -> Text:
     if measure is None:
         return Text("-")
     low, high = measure.interval or (measure.value, measure.value)
-    return Text(f"{measure.value:.3f}\n") + Text(f"[{low:.2f} {high:.2f}]", style="dim")
+    return Text(f"{measure.value:.3f}\n") + Text(f"[{_short(low)} {_short(high)}]", style="dim")
+
+
+def _short(value: float) -> str:
+    """Two decimals without the zero in front, as columns are narrow."""
+    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.1f}"

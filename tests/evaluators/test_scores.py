@@ -113,6 +113,6 @@ def test_table_prints_protocol_numbers_and_intervals(measures):
     show(RunRecord(kind="evaluate", name="x", results=measures), protocol, console)
     text = console.export_text()
     assert protocol.in_words()[:60] in text
-    for part in ("- poor", "floor: wrong caption", "pair reversed", "1.000", "[1.00 1.00]", "order accuracy"):
+    for part in ("- poor", "floor: wrong caption", "pair reversed", "1.000", "[1.0 1.0]", "order accuracy"):
         assert part in text
     assert "@seed" not in text
