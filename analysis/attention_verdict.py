@@ -3,8 +3,8 @@
 Why the gain over swapped prompts decides and the gain over the position null alone does not: the position map is a
 mean over prompts and so less noisy than the map of a clip. Where position misleads, it scores further below chance
 than a noisy map that knows nothing but position, which looks like a gain. A swapped map is as noisy as the clip's
-own. Simulated, 120 pair clips, 60 data sets each, maps without meaning: how often the gain on reversed captions is at
-least .05 and its interval above 0.
+own. Simulated, 120 pair clips, 60 data sets each, maps without meaning: how often the gain on reversed captions is
+at least .05 and its interval above 0.
 
 | map | over the position null | over swapped prompts |
 |---|---|---|
