@@ -1,6 +1,7 @@
 """Made-up records in the grammar of the real ones, for tests only: nothing here is a result."""
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from casim import record
 from casim.record import Measure, Revision, RunRecord, Source
 from casim.skeleton import SKELETONS
+from reports import words
 
 ARMS = {"casim": 0.66, "fixed": 0.41, "fixed_strong": 0.47, "fixed_long": 0.44}
 GROUPS = ("all", "single", "pair", "pair_reversed", "while", "triple")
@@ -66,6 +68,10 @@ def run_config(arm: str, seed: int) -> dict[str, Any]:
     }
 
 
+def _weights(arm: str, seed: int) -> bytes:
+    return f"{arm}{seed}".encode()
+
+
 def training(root: Path, arm: str, seed: int, *, dirty: bool = False) -> Path:
     """A training with its log."""
     rng = np.random.default_rng([seed, ord(arm[0])])
@@ -83,7 +89,7 @@ def training(root: Path, arm: str, seed: int, *, dirty: bool = False) -> Path:
         "loss": Measure(value=float(loss[-1]), unit="", higher_is_better=False),
         "steps_per_second": Measure(value=8.7 + seed / 10, unit="steps/s", higher_is_better=True),
     }
-    return write(root / name, item, log__csv=log.encode(), model__safetensors=f"{arm}{seed}".encode())
+    return write(root / name, item, log__csv=log.encode(), model__safetensors=_weights(arm, seed))
 
 
 def evaluation(
@@ -110,8 +116,9 @@ def evaluation(
                 ease = 0.12 * (split == "test") + 0.15 * (group == "single") + 0.08 * METRICS.index(metric)
                 place = f"{metric}/{split}/{group}"
                 _fill(item, place, {a: min(v + ease, 0.98) for a, v in levels.items()}, full, seeds, rng, protocol)
-    for run in runs:
-        item.inputs[run] = Source(run=run, sha256="0" * 64)
+    for run, config in runs.items():
+        weights = _weights(words.short(config["recipe"]), config["training"]["seed"])
+        item.inputs[run] = Source(run=run, sha256=hashlib.sha256(weights).hexdigest())
     return write(root / name, item, items__csv=_items(full, seeds, text))
 
 
@@ -154,7 +161,7 @@ def _items(full: dict[str, str], seeds: int, text: str) -> bytes:
     for arm, name in full.items():
         for seed in range(seeds):
             for i in range(30):
-                caption = text if text and i % 2 else PROMPTS[i % len(PROMPTS)]
+                caption = text if text and i % 2 == 0 else PROMPTS[i % len(PROMPTS)]
                 made = float((i * 7 + seed * 3 + len(arm)) % 10 < 10 * ARMS[arm])
                 row = [name, seed, "held_out", f"c{i:04d}", "pair", i % 2 == 0, caption, made, made, made, made]
                 out.writerow(row)
@@ -201,17 +208,17 @@ def _arrays(prompts: tuple[str, ...]) -> bytes:
     rng = np.random.default_rng(3)
     arrays: dict[str, Any] = {"examples": len(prompts), "steps": np.array([900, 500, 100]), "fps": 20.0}
     for i, prompt in enumerate(prompts):
-        words = prompt.replace(",", "").split()
-        arrays |= {f"example{i}/{key}": value for key, value in _example(prompt, words, 83 + 7 * i, rng).items()}
+        tokens = prompt.replace(",", "").split()
+        arrays |= {f"example{i}/{key}": value for key, value in _example(prompt, tokens, 83 + 7 * i, rng).items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
-def _example(prompt: str, words: list[str], frames: int, rng: np.random.Generator) -> dict[str, Any]:
-    count, half = len(words), frames // 2
+def _example(prompt: str, tokens: list[str], frames: int, rng: np.random.Generator) -> dict[str, Any]:
+    count, half = len(tokens), frames // 2
     segments = np.array([-1 if k in (0, count // 2) else int(k > count // 2) for k in range(count)])
-    is_reversed = "after" in words
+    is_reversed = "after" in tokens
     second = (segments == 1) ^ (is_reversed & (segments >= 0))
     starts = np.where(segments < 0, 0, np.where(second, half, 0))
     ends = np.where(segments < 0, frames, np.where(second, frames, half))
@@ -232,7 +239,7 @@ def _example(prompt: str, words: list[str], frames: int, rng: np.random.Generato
         "id": f"clip{frames}",
         "kind": "pair",
         "is_reversed": is_reversed,
-        "words": np.array(words),
+        "words": np.array(tokens),
         "starts": starts,
         "ends": ends,
         "segments": segments,
