@@ -139,7 +139,7 @@ def _walk(direction: float) -> Callable[["_Moves"], dict[str, Curve]]:
     def pose(m: _Moves) -> dict[str, Curve]:
         swing, lift = np.sin(m.gait), np.cos(m.gait) * direction
         return {
-            "ahead": direction * 0.055 * m.speed * m.hold * (1.0 if direction > 0 else 0.75),
+            "ahead": direction * 0.08 * m.speed * m.hold * (1.0 if direction > 0 else 0.75),
             "hip_l": 0.48 * swing * m.hold,
             "hip_r": -0.48 * swing * m.hold,
             "knee_l": 0.75 * np.maximum(lift, 0) * m.hold,
@@ -248,7 +248,7 @@ def _punch(m: _Moves) -> dict[str, Curve]:
 
 def _clap(m: _Moves) -> dict[str, Curve]:
     beat = np.cos(2 * np.pi * m.times(3) * np.clip(m.part, 0, 1))
-    arms = {"shoulder": 1.25 * m.hold, "elbow": 0.35 * m.hold, "open": (0.12 + 0.36 * beat) * m.hold}
+    arms = {"shoulder": 1.25 * m.hold, "elbow": 0.35 * m.hold, "open": (-0.07 + 0.36 * beat) * m.hold}
     return {f"{joint}_{s}": curve for joint, curve in arms.items() for s in "lr"}
 
 

@@ -34,8 +34,8 @@ KINDS = ("single", "pair", "while", "triple")
 SHARES = {"train": (0.15, 0.45, 0.2, 0.2), "validation": (0.0, 0.5, 0.25, 0.25)}
 """Share of each kind of caption; test and held_out have those of validation."""
 SPLITS = ("train", "validation", "test", "held_out")
-CHUNK = 1024
-"""Clips whose joints are made at a time."""
+CHUNK = 256
+"""Clips whose joints and features are made at a time."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ def _features(plans: tuple[Plan, ...], spec: FeatureSpec) -> Float[torch.Tensor,
     longest = max(plan.frames for plan in plans)
     out = torch.zeros(len(plans), longest, spec.dims)
     order = sorted(range(len(plans)), key=lambda i: plans[i].frames)
-    for at in range(0, len(order), 256):
-        items = order[at : at + 256]
+    for at in range(0, len(order), CHUNK):
+        items = order[at : at + CHUNK]
         made = from_joints(torch.from_numpy(joints([plans[i] for i in items])).float(), spec)
         out[torch.tensor(items), : made.shape[1]] = made
     return out
