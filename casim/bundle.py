@@ -1,16 +1,17 @@
-"""`python -m casim.bundle RUN ...`: copies trained runs into the package, float16, each with its record and curve."""
+"""`python -m casim.bundle RUN ...`: trained runs become part of the package: float16, with record and curve."""
 
 import shutil
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 
 from casim import checkpoint, record
-from casim.cli import main_exit
+from casim.cli import POSITIONAL, main_exit
 from casim.trainer import LOG
 
 
-def main(*runs: str, out: Path = checkpoint.BUNDLED) -> None:
+def main(runs: Annotated[tuple[str, ...], POSITIONAL] = (), out: Path = checkpoint.BUNDLED) -> None:
     """Copies finished runs to the folder of the models that come with the package.
 
     Args:
