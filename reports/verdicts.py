@@ -201,15 +201,20 @@ def _rule(protocol: str) -> tuple[str, str]:
 
 
 def _attention_effects(results: dict[str, Measure]) -> list[Effect]:
+    """What is left of the alignment when meaning is taken away, on the captions where order cannot stand for it."""
+    group = "/auc/reversed"
+    labels = {
+        "null prompt swap": "AUC above other captions' maps",
+        "null position": "AUC above word position alone",
+    }
     found = []
-    for group, label in (
-        ("/reversed", "AUC above position alone, told in reverse"),
-        ("", "AUC above position alone"),
-    ):
-        tail = f" - null position/auc{group}"
+    for null, label in labels.items():
+        tail = f" - {null}{group}"
         for key in sorted(key for key in results if key.endswith(tail))[:1]:
             arm = key.removesuffix(tail)
-            own, null = results.get(f"{arm}/auc{group}"), results.get(f"null position/auc{group}")
-            note = f"{arm} {words.number(own.value)} against {words.number(null.value)}" if own and null else ""
-            found.append(Effect(label, results[key].value, results[key].interval, note))
+            own, other = results.get(arm + group), results.get(null + group)
+            note = f"{arm} {words.number(own.value)} against {words.number(other.value)}" if own and other else ""
+            p = results.get(f"{arm}/auc/swap_p") if null == "null prompt swap" else None
+            told = f"{note}; p {p.value:.2g} over all captions" if p else note
+            found.append(Effect(f"{label}, told in reverse", results[key].value, results[key].interval, told))
     return found

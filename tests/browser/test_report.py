@@ -44,6 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(request, browser, file) -> Iterator:
     width, scheme = request.param
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_default_timeout(120_000)
     page.heard = []
     page.on("console", lambda message: page.heard.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: page.heard.append(f"error: {error}"))
@@ -125,6 +126,7 @@ def test_keyboard_reaches_every_folded_part(opened):
 
 def test_prints(browser, file, tmp_path):
     page = browser.new_page()
+    page.set_default_timeout(120_000)
     page.goto(file.as_uri())
     page.emulate_media(media="print")
     assert not page.is_visible("nav")
