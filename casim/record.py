@@ -199,8 +199,8 @@ def attach(record: RunRecord, folder: Path, *files: Path) -> None:
 
 
 def _argv() -> list[str]:
-    module = sys.modules["__main__"].__spec__.name if getattr(sys.modules["__main__"], "__spec__", None) else ""
-    head = ["python", "-m", module.removesuffix(".__main__")] if module else ["python", Path(sys.argv[0]).name]
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    head = ["python", "-m", spec.name.removesuffix(".__main__")] if spec else ["python", Path(sys.argv[0]).name]
     return head + [relative(a) if a.startswith("/") else a for a in sys.argv[1:]]
 
 

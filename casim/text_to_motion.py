@@ -18,7 +18,7 @@ from casim.injection import KINDS
 from casim.text._cache import Cached
 from casim.types import Backbone, Losses, MotionBatch, MotionDataset, TextEncoder, TextTokens, frame_mask
 
-FAMILIES = {
+FAMILIES: dict[str, tuple[Any, str]] = {
     "data": (MotionDataset, "casim.data"),
     "text": (TextEncoder, "casim.text"),
     "backbone": (Backbone, "casim.backbones"),
@@ -63,11 +63,18 @@ class Setup:
             if part not in config:
                 raise ValueError(f"the run's config has no {part!r}; it was not written by casim.train")
             name = config[part]["plugin"]
-            if part == "injection" and name not in KINDS:
-                raise ValueError(plugins.closest("injection", name, KINDS))
-            kind = KINDS[name] if part == "injection" else plugins.load(*FAMILIES[part], name)
-            parts[part] = plugins.restore(kind.Config, config[part])
+            parts[part] = plugins.restore(_kind(part, name).Config, config[part])
         return Setup(**parts, sampling=plugins.restore(SamplingConfig, config["sampling"]))
+
+
+def _kind(part: str, name: str) -> Any:
+    """The plugin class of one part of a setup."""
+    if part != "injection":
+        base, package = FAMILIES[part]
+        return plugins.load(base, package, name)
+    if name not in KINDS:
+        raise ValueError(plugins.closest("injection", name, KINDS))
+    return KINDS[name]
 
 
 class TextToMotion(nn.Module):

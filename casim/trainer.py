@@ -180,13 +180,13 @@ class Trainer:
             torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
 
     def _mean_loss(self, loss: Tensor) -> float:
-        return float(self.accelerator.reduce(loss, reduction="mean"))
+        return float(torch.as_tensor(self.accelerator.reduce(loss, reduction="mean")))
 
     def _should_stop(self) -> bool:
         if self.accelerator.num_processes == 1:
             return self.is_stopping
         flag = torch.tensor(float(self.is_stopping), device=self.accelerator.device)
-        self.is_stopping = bool(self.accelerator.reduce(flag, reduction="sum") > 0)
+        self.is_stopping = bool(torch.as_tensor(self.accelerator.reduce(flag, reduction="sum")) > 0)
         return self.is_stopping
 
     def save(self) -> None:
