@@ -86,10 +86,13 @@ def test_paper_rows_differ_from_mdm_as_the_papers_say() -> None:
     assert {n: t.batch_size for n, t in trainings.items()} == {
         n: 512 if n.startswith("casim_") else 64 for n in PAPER
     }
-    assert all((t.learning_rate, t.weight_decay, t.ema, t.text_dropout, t.decay) == (1e-4, 0, 0, 0.1, False)
-               for t in trainings.values())
-    assert all((s.sampling.sampler, s.sampling.steps, s.sampling.guidance) == ("ddpm", None, 2.5)
-               for s in setups.values())
+    assert all(
+        (t.learning_rate, t.weight_decay, t.ema, t.text_dropout, t.decay) == (1e-4, 0, 0, 0.1, False)
+        for t in trainings.values()
+    )
+    assert all(
+        (s.sampling.sampler, s.sampling.steps, s.sampling.guidance) == ("ddpm", None, 2.5) for s in setups.values()
+    )
 
 
 @pytest.mark.parametrize(("tokens", "pooled"), PAIRS)

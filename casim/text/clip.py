@@ -65,7 +65,7 @@ class Clip(TextEncoder):
 
         Raises:
             FileNotFoundError: the files are neither in the folder nor to be had from the hub.
-            ValueError: no CLIP, a window it does not have, or a CLIP whose states and pooled vector differ in width.
+            ValueError: no CLIP, a window it does not have, or token states and pooled vector of different widths.
         """
         self.config = config
         self.folder = _folder(config.weights)
@@ -99,9 +99,8 @@ class Clip(TextEncoder):
         verbosity = logging.get_verbosity()
         logging.set_verbosity_error()  # the image network's weights go unused, as they should
         try:
-            model, report = CLIPTextModelWithProjection.from_pretrained(
-                self.folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
+            load: Any = CLIPTextModelWithProjection.from_pretrained  # gives a pair here, which its hints do not say
+            model, report = load(self.folder, local_files_only=True, dtype=torch.float32, output_loading_info=True)
         finally:
             logging.set_verbosity(verbosity)
         if report["missing_keys"]:
@@ -229,6 +228,6 @@ def _from_hub(name: str) -> Path:
         reason = type(error).__name__
     download = f"hf download {name} {' '.join(wanted)}"
     raise FileNotFoundError(
-        f"no folder {name}, and neither the hub nor its cache gives {name} ({reason}); with a network run `{download}` "
-        f"once (a model without {WEIGHTS[0]} has {WEIGHTS[1]}), or give a local folder with these files"
+        f"no folder {name}, and neither the hub nor its cache gives {name} ({reason}); with a network run "
+        f"`{download}` once (a model without {WEIGHTS[0]} has {WEIGHTS[1]}), or give a folder with these files"
     )

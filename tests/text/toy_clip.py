@@ -10,7 +10,7 @@ HIDDEN, PROJECTED = 24, 24
 
 
 def byte_letters() -> list[str]:
-    """GPT-2's printable stand-ins of the 256 bytes: a byte's own letter where it has one, else one from U+0100 on."""
+    """GPT-2's printable stand-ins of the 256 bytes: its own letter where there is one, else one from U+0100 on."""
     own = [*range(33, 127), *range(161, 173), *range(174, 256)]
     spare = iter(range(256, 512))
     return [chr(byte if byte in own else next(spare)) for byte in range(256)]
