@@ -73,7 +73,7 @@ class DotChart:
         if self.limits:
             axes.set_xlim(*self.limits)
         axes.set_xlabel(self.x_label)
-        axes.xaxis.set_major_locator(MaxNLocator(5 if frame.is_narrow else 8))
+        axes.xaxis.set_major_locator(MaxNLocator(5 if frame.is_narrow else 8, steps=[1, 2, 2.5, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: words.number(x)))
         _label_rows(axes, self.rows, frame.is_narrow)
         _legend(axes, [_key(s.name, s.style) for s in self.series], frame.is_narrow)
@@ -153,9 +153,9 @@ def _legend(axes: Axes, handles: Sequence[Line2D], is_narrow: bool) -> None:
     drawing = axes.get_figure()
     if drawing is None or len(handles) < 2:
         return
-    longest = max(len(str(handle.get_label())) for handle in handles)
+    widths = [len(str(handle.get_label())) * 7.5 + 52 for handle in handles]
     room = NARROW if is_narrow else WIDE
-    columns = max(1, min(len(handles), int(room / (longest * 7.5 + 52))))
+    columns = len(handles) if sum(widths) < room else max(1, int(room / max(widths)))
     drawing.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.6, borderpad=0.2)
 
 

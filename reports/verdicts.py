@@ -124,7 +124,7 @@ def _claim(word: Word, headline: Measure | None, instrument: list[Gate], control
         )
     failed = [gate.name.lower() for gate in instrument if gate.outcome != "passed"]
     if failed:
-        return f"The difference on never-seen pairs is {by}, but no evidence yet. Not met: {words.listed(failed)}."
+        return f"The difference on never-seen pairs is {by}; no conclusion, a gate failed: {words.listed(failed)}."
     open_gates = [gate.name for gate in controls if gate.outcome == "failed"]
     if open_gates:
         return f"The difference on never-seen pairs is {by}, but a stronger pooled arm may close it."
@@ -181,17 +181,25 @@ def is_attention_semantic(results: dict[str, Measure]) -> Verdict | None:
         for key, measure in sorted(results.items())
         if key.startswith("gate/")
     ]
+    claim, _, rest = results[f"verdict/{word}"].protocol.partition(". ")
     return Verdict(
         id="verdict-attention",
         question="Is the attention semantic?",
         word=known.get(word, "undetermined"),
-        claim=results[f"verdict/{word}"].protocol,
+        claim=claim.rstrip(".") + ".",
         effects=tuple(_attention_effects(results)),
         gates=tuple(gates),
         change="Position alone, or an untrained model, reaching the same alignment; a training that disagrees.",
-        scope="Cross-attention averaged over heads, layers and noise steps, on clips of the built-in benchmark "
-        "whose word intervals are known exactly. Alignment in time is not yet proof of cause.",
+        scope=_attention_scope(results, rest),
     )
+
+
+def _attention_scope(results: dict[str, Measure], said: str) -> str:
+    """Where the probe's conclusion holds; one training is said to be one."""
+    runs = sum(key.endswith("/auc") and "_seed" in key for key in results)
+    trained = "one training, so that nothing is known of others" if runs == 1 else f"{runs} trainings"
+    holds = said[said.find("This holds") :] if "This holds" in said else ""
+    return f"Clips of the built-in benchmark, whose word intervals are known exactly; {trained}. {holds}".strip()
 
 
 def _rule(protocol: str) -> tuple[str, str]:

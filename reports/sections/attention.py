@@ -47,7 +47,7 @@ def _probe(item: Stored) -> list[Block]:
     blocks: list[Block] = []
     if verdict := is_attention_semantic(results):
         blocks.append(verdict)
-    blocks.append(Prose(f"From {item.id}. {_protocol(item)}"))
+    blocks.append(Group(f"How {item.id} measured this", (Prose(_protocol(item)),), is_folded=True))
     blocks.append(_alignment(results).figure())
     if chart := _boundary(results):
         blocks.append(chart.figure())

@@ -198,7 +198,7 @@ def probe(
         "gate/semantic gain",
         1,
         0,
-        "rule: on reversed captions the AUC exceeds that of swapped prompts by 0.05; measured: over swapped prompts "
+        "rule: reversed captions exceed swapped prompts by 0.05; measured: over swapped prompts "
         "0.330 [0.310, 0.350], over position 0.520 [0.500, 0.540], AUC 0.880 [0.860, 0.900]",
     )
     put("gate/boundary tracking", 1, 0, "rule: correlation at the last step above 0; measured: 0.830")
