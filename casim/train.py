@@ -1,5 +1,6 @@
 """`python -m casim.train RECIPE`: trains a model, resumes exactly, saves and exits cleanly when stopped."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -72,7 +73,8 @@ def train(recipe: Recipe, options: Options) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = options.out or Path("runs") / f"{recipe.name}_seed{recipe.training.seed}"
-    _check_folder(folder, recipe, options)
+    if os.environ.get("RANK", "0") == "0":  # the others would see what the first has written already
+        _check_folder(folder, recipe, options)
     trainer = Trainer(recipe, folder, is_cpu=options.device == "cpu")
     if options.resume:
         trainer.load_state()

@@ -77,6 +77,8 @@ class Trainer:
             raise ValueError(f"a batch of {self.settings.batch_size} does not divide among {processes} processes")
         dataset = plugins.build(recipe.setup.data)
         self.clips = dataset.split("train")
+        # a batch that cannot be filled fails here, before anything is written
+        batch_items(self.clips.lengths, self.settings.batch_size, self.settings.seed, 0)
         set_seed(self.settings.seed)
         self.model = TextToMotion.for_dataset(recipe.setup, dataset).to(self.accelerator.device).train()
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
