@@ -37,7 +37,7 @@ def does_it_help(evaluation: Evaluation) -> Verdict:
         id="verdict-help",
         question="Does token-level injection help on this benchmark?",
         word=word,
-        claim=_claim(word, headline, instrument, controls),
+        claim=_claim(word, headline, instrument + effects, controls),
         effects=tuple(_effects(evaluation, token, pooled)),
         gates=(*instrument, *effects, *controls),
         change=_change(word),
@@ -111,7 +111,7 @@ def _word(instrument: list[Gate], effects: list[Gate], controls: list[Gate], hea
     return "supported" if all(gate.outcome == "passed" for gate in effects) else "undetermined"
 
 
-def _claim(word: Word, headline: Measure | None, instrument: list[Gate], controls: list[Gate]) -> str:
+def _claim(word: Word, headline: Measure | None, gates: list[Gate], controls: list[Gate]) -> str:
     if headline is None or headline.interval is None:
         return "The difference of the two arms on held-out pairs was not measured with an interval."
     by = f"{words.signed(headline.value)} ({words.span(headline.interval, is_signed=True)})"
@@ -122,13 +122,12 @@ def _claim(word: Word, headline: Measure | None, instrument: list[Gate], control
         return (
             f"On never-seen pairs the difference is {by}: a gain of {words.number(SMALLEST)} or more is excluded."
         )
-    failed = [gate.name.lower() for gate in instrument if gate.outcome != "passed"]
+    failed = [gate.name.lower() for gate in gates if gate.outcome != "passed"]
     if failed:
-        return f"The difference on never-seen pairs is {by}; no conclusion, a gate failed: {words.listed(failed)}."
-    open_gates = [gate.name for gate in controls if gate.outcome == "failed"]
-    if open_gates:
-        return f"The difference on never-seen pairs is {by}, but a stronger pooled arm may close it."
-    return f"The difference on never-seen pairs is {by}; not every gate below passed."
+        return (
+            f"The difference on never-seen pairs is {by}; no conclusion, since not passed: {words.listed(failed)}."
+        )
+    return f"The difference on never-seen pairs is {by}, but a stronger pooled arm may close it."
 
 
 def _change(word: Word) -> str:
