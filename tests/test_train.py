@@ -125,7 +125,9 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     )
     one, two = (checkpoint.load_tensors(tmp_path / name / checkpoint.WEIGHTS) for name in ("one", "two"))
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, atol=2e-5, rtol=1e-4)
+        # a key's bias has no gradient but rounding, which Adam scales up to steps of its own; the rest is rounding
+        gap = (two[name] - value).abs()
+        assert gap.max() < (1e-3 if name.endswith("in_proj.bias") else 1e-5), name
 
 
 def test_resume_with_another_config_names_the_field(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
