@@ -10,6 +10,8 @@ from reports.stored import Stored, of_kind
 
 TOKEN, POOLED = "casim", "fixed"
 """The two arms of the pair, as `words.short` names them; every other trained arm is a control."""
+CONTROLS = ("fixed_strong", "fixed_long")
+"""Controls that a verdict wants beside the pair."""
 
 
 @dataclass(frozen=True)

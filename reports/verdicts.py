@@ -3,7 +3,7 @@
 from casim.record import Measure
 from reports import words
 from reports.pages import Effect, Gate, Outcome, Verdict, Word
-from reports.scores import HEADLINE, POOLED, REVERSED, TOKEN, Evaluation
+from reports.scores import CONTROLS, HEADLINE, POOLED, REVERSED, TOKEN, Evaluation
 
 SMALLEST = 0.05
 """Smallest difference of interest, in share of captions."""
@@ -28,9 +28,8 @@ def does_it_help(evaluation: Evaluation) -> Verdict:
         _effect_gate(evaluation.difference(token, pooled, REVERSED), "Order survives a reversed caption"),
         _sign_gate(evaluation, token, pooled),
     ]
-    controls = [_control_gate(evaluation, token, control) for control in evaluation.controls] or [
-        Gate("No stronger pooled arm closes the gap", "controls are scored beside the pair", "none", "not run")
-    ]
+    missing = [name for name in CONTROLS if evaluation.arm(name) is None]
+    controls = [_control_gate(evaluation, token, control) for control in (*evaluation.controls, *missing)]
     headline = evaluation.difference(token, pooled, HEADLINE)
     word = _word(instrument, effects, controls, headline)
     return Verdict(
@@ -116,7 +115,8 @@ def _claim(word: Word, headline: Measure | None, gates: list[Gate], controls: li
         return "The difference of the two arms on held-out pairs was not measured with an interval."
     by = f"{words.signed(headline.value)} ({words.span(headline.interval, is_signed=True)})"
     if word == "supported":
-        tail = "" if controls[0].outcome != "not run" else " No stronger pooled arm was tried in this record."
+        untried = [gate.name.removeprefix("Beats ") for gate in controls if gate.outcome == "not run"]
+        tail = f" Not tried in this record: {words.listed(untried)}." if untried else ""
         return f"Token-level injection makes more never-seen pairs of actions come out exactly, by {by}.{tail}"
     if word == "not supported":
         return (

@@ -6,7 +6,7 @@ from reports import words
 from reports.charts import Dot, DotChart, DotSeries
 from reports.figures import FLOOR, REAL
 from reports.pages import Absence, Block, Cell, Column, Figure, Group, Prose, Section, Table
-from reports.scores import OVERVIEW, POOLED, TOKEN, Evaluation, Place, evaluations
+from reports.scores import CONTROLS, OVERVIEW, POOLED, TOKEN, Evaluation, Place, evaluations
 from reports.stored import Stored
 
 LEAD = "All arms under one protocol; real clips are the ceiling, real clips judged by wrong captions the floor."
@@ -36,8 +36,7 @@ def _evaluation(evaluation: Evaluation, number: int) -> list[Block]:
         blocks.append(figure)
     tables = _tables(evaluation, name)
     blocks += tables[:1]
-    if not evaluation.controls:
-        blocks.append(_no_controls())
+    blocks += [_no_control(name) for name in CONTROLS if evaluation.has_pair and evaluation.arm(name) is None]
     if len(tables) > 1:
         blocks.append(Group("Other scores", tuple(tables[1:]), is_folded=True))
     for a, b in _pairs(evaluation):
@@ -55,11 +54,11 @@ def _protocol(evaluation: Evaluation) -> str:
     return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in told)
 
 
-def _no_controls() -> Absence:
+def _no_control(name: str) -> Absence:
     return Absence(
-        "The two controls",
-        "a stronger pooled arm and a longer trained one were not scored in this record",
-        "python -m casim.train choreography_fixed_strong && python -m casim.train choreography_fixed_long",
+        words.ARMS[name].capitalize(),
+        "this arm was not scored in this record",
+        f"python -m casim.train choreography_{name} --training.seed 0",
     )
 
 
