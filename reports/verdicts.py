@@ -96,8 +96,9 @@ def _sign_gate(evaluation: Evaluation, token: str, pooled: str) -> Gate:
 
 def _control_gate(evaluation: Evaluation, token: str, control: str) -> Gate:
     gate = _effect_gate(evaluation.difference(token, control, HEADLINE), "")
-    name = f"Beats {words.arm_label(control)}"
-    return Gate(name, gate.rule, gate.observed, gate.outcome)
+    seeds = len(evaluation.seeds(control))
+    trained = f"; {seeds} training{'s' if seeds != 1 else ''} of it" if seeds else ""
+    return Gate(f"Beats {words.arm_label(control)}", gate.rule, gate.observed + trained, gate.outcome)
 
 
 def _word(instrument: list[Gate], effects: list[Gate], controls: list[Gate], headline: Measure | None) -> Word:
