@@ -156,7 +156,7 @@ def choreography_fixed_long() -> tuple[Setup, Training]:
 def _mocap(injection: Any) -> tuple[Setup, Training]:
     from casim.data.humanml3d import HumanML3D
 
-    data = HumanML3D.Config(folder="$CASIM_DATA/mocap263")
+    data = HumanML3D.Config(folder="data/mocap")
     backbone = replace(SMALL, patch=4, width=128)
     return Setup(data, MiniLM.Config(), injection, backbone, DDIM), replace(QUICK, batch_size=32, steps=1000)
 
