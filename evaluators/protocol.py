@@ -1,13 +1,36 @@
 """What is evaluated and how: the batch a metric sees, and the protocol that stands beside every number."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from casim.types import ActionSpan, Alignment, MotionBatch
 from evaluators.intervals import Resampling
+
+
+@dataclass(frozen=True)
+class Space:
+    """Generated clips, the real clips of the same captions, and the captions, as vectors of one embedder."""
+
+    motion: Float[Tensor, "batch width"]
+    real: Float[Tensor, "batch width"]
+    prompt: Int[Tensor, " batch"]
+    """Number of each row's caption: equal for motions generated for the same one."""
+    text: Float[Tensor, "batch width"] | None = None
+    """None if the embedder reads no captions."""
+
+    def __len__(self) -> int:
+        return len(self.motion)
+
+    def __getitem__(self, items: Sequence[int] | Tensor) -> "Space":
+        """The rows `items`, in that order."""
+        index = torch.as_tensor(items)
+        text = None if self.text is None else self.text[index]
+        return Space(self.motion[index], self.real[index], self.prompt[index], text)
 
 
 @dataclass(frozen=True)
@@ -24,6 +47,12 @@ class EvalBatch:
     """What a recogniser found in each generated clip; None if none looked."""
     joints: Float[Tensor, "batch frames joints xyz"] | None = None
     """Generated joints in metres, for metrics that read them."""
+    real_joints: Float[Tensor, "batch frames joints xyz"] | None = None
+    """Joints of the real clips in metres."""
+    fps: float = 20.0
+    """Frames per second of the joints."""
+    spaces: Mapping[str, Space] = field(default_factory=dict)
+    """Vectors of the clips by name of the embedder, in the order of the clips."""
 
     def __len__(self) -> int:
         return len(self.reference)
@@ -51,6 +80,32 @@ class EvalBatch:
         if self.actions is None:
             raise ValueError("no recogniser looked at these clips; set EvalBatch.actions (evaluators.embed.oracle)")
         return self.actions
+
+    @property
+    def positions(self) -> Float[Tensor, "batch frames joints xyz"]:
+        """Generated joints.
+
+        Raises:
+            ValueError: the batch has none.
+        """
+        if self.joints is None:
+            raise ValueError(
+                "no joints were recovered for these clips; set EvalBatch.joints (casim.features.to_joints)"
+            )
+        return self.joints
+
+    def space(self, name: str) -> Space:
+        """The vectors of one embedder.
+
+        Raises:
+            ValueError: that embedder did not look at the clips.
+        """
+        if name not in self.spaces:
+            known = ", ".join(self.spaces) or "none"
+            raise ValueError(
+                f"no {name} vectors of these clips (there are: {known}); name the embedder: --embedder"
+            )
+        return self.spaces[name]
 
 
 @dataclass(frozen=True)

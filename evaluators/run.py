@@ -118,7 +118,7 @@ def evaluate(
     runs: list[Run], protocol: Protocol, out: Path, *, device: str = "cpu", progress: Progress | None = None
 ) -> record.RunRecord:
     """Generates, judges and writes the record of all runs below `out`; gives the record."""
-    oracle = oracles.load()
+    oracle = oracles.bundled()
     models = [TextToMotion.load(run.folder, device=device) for run in runs]
     dataset = models[0].dataset()
     clips = {split: dataset.split(split) for split in protocol.splits}

@@ -8,7 +8,7 @@ on motion of the same program that made the benchmark, so a quirk of that progra
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,14 +17,16 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from casim import checkpoint, plugins
+from casim import checkpoint
+from casim.features import FeatureSpec
 from casim.types import ActionSpan, Alignment
+from evaluators.embedder import Embedder, load
 from evaluators.protocol import EvalBatch
 
 BUNDLED = checkpoint.BUNDLED / "oracle"
 
 
-class Oracle(nn.Module):
+class Oracle(Embedder):
     """Probability of every action at every frame, and the action spans that follow from them."""
 
     @dataclass(frozen=True)
@@ -46,9 +48,12 @@ class Oracle(nn.Module):
         min_frames: int = 6
         """... for at least so many frames in a row (0.3 s)."""
 
+    has_text = False
+    spec = FeatureSpec(converter="fixed", subset="essential")
+
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.width = config, config.width
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.zeros(config.feats))
@@ -134,26 +139,6 @@ def targets(
     return labels
 
 
-def save(oracle: Oracle, folder: Path) -> None:
-    """Writes config and weights (float16) of an oracle."""
-    checkpoint.save_config(folder, {"embedder": plugins.describe(oracle.config)})
-    checkpoint.save_tensors(folder / checkpoint.WEIGHTS, oracle.state_dict(), half=True)
-
-
-def load(folder: Path = BUNDLED) -> Oracle:
-    """The oracle saved in a folder, ready to recognise.
-
-    Raises:
-        FileNotFoundError: the folder holds none.
-        ValueError: it holds something else, or its weights are damaged.
-    """
-    values = checkpoint.load_config(folder).get("embedder", {})
-    if values.get("plugin") != "oracle":
-        raise ValueError(
-            f"{folder} holds no oracle; train one with: python -m evaluators.train oracle --out FOLDER"
-        )
-    oracle = Oracle(plugins.restore(Oracle.Config, values))
-    checkpoint.load_into(
-        oracle, checkpoint.load_tensors(folder / checkpoint.WEIGHTS), str(folder / checkpoint.WEIGHTS)
-    )
-    return oracle.eval()
+def bundled() -> Oracle:
+    """The oracle that comes with the package."""
+    return cast(Oracle, load(BUNDLED, "oracle"))

@@ -9,6 +9,7 @@ from casim import checkpoint, record
 from casim.data.choreography import ACTIONS as ACTIONS_OF_CHOREOGRAPHY
 from casim.data.choreography import Choreography
 from casim.types import ActionSpan, Alignment, frame_mask
+from evaluators import embedder
 from evaluators.actions import is_exact
 from evaluators.embed import oracle as oracles
 from evaluators.embed.oracle import Oracle
@@ -80,8 +81,8 @@ def test_targets():
 
 def test_save_load(tmp_path):
     oracle = fresh()
-    oracles.save(oracle, tmp_path)
-    again = oracles.load(tmp_path)
+    embedder.save(oracle, tmp_path)
+    again = embedder.load(tmp_path, "oracle")
     assert again.config == oracle.config
     x, mask = torch.randn(2, 19, 7), torch.ones(2, 19, dtype=torch.bool)
     torch.testing.assert_close(again(x, mask), oracle(x, mask), atol=1e-2, rtol=1e-2)  # float16 on disk
@@ -89,21 +90,21 @@ def test_save_load(tmp_path):
 
 def test_foreign_folders_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
-        oracles.load(tmp_path)
+        embedder.load(tmp_path, "oracle")
     checkpoint.save_config(tmp_path, {"recipe": "choreography_casim"})
     with pytest.raises(ValueError, match="holds no oracle"):
-        oracles.load(tmp_path)
-    oracles.save(fresh(), tmp_path)
+        embedder.load(tmp_path, "oracle")
+    embedder.save(fresh(), tmp_path)
     weights = tmp_path / checkpoint.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ValueError, match="truncated"):
-        oracles.load(tmp_path)
+        embedder.load(tmp_path, "oracle")
     config = json.loads((tmp_path / checkpoint.CONFIG).read_text())
     config["embedder"]["width"] = 13
-    oracles.save(fresh(), tmp_path)
+    embedder.save(fresh(), tmp_path)
     checkpoint.save_config(tmp_path, config)
     with pytest.raises(ValueError, match="other shapes"):
-        oracles.load(tmp_path)
+        embedder.load(tmp_path, "oracle")
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
@@ -111,7 +112,7 @@ def test_foreign_folders_are_refused(tmp_path):
 def test_bundled_oracle_reads_real_clips(noise, seed):
     """Clips it was not trained on, of pairs that no generator sees; seed 7 is another benchmark altogether."""
     dataset = Choreography(Choreography.Config(seed=seed, train=101, validation=1, test=1, held_out=151))
-    oracle, clips = oracles.load(), dataset.split("held_out")
+    oracle, clips = oracles.bundled(), dataset.split("held_out")
     real = clips.batch(range(len(clips)))
     features = real.motion * torch.as_tensor(dataset.std) + torch.as_tensor(dataset.mean)
     random = torch.randn(features.shape, generator=torch.Generator().manual_seed(seed))
@@ -126,7 +127,7 @@ def test_bundled_oracle_does_not_look_at_the_normalisation():
     mean, std = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
     features = real.motion * std + mean
     wide = torch.cat([features, torch.randn(11, features.shape[1], 196)], 2)  # as all 263 features would be
-    oracle = oracles.load()
+    oracle = oracles.bundled()
     assert oracle.recognise(wide, real.mask) == oracle.recognise(features, real.mask)
     batch = EvalBatch(2 * real.motion + 1, real.mask, real)
     assert oracles.look(oracle, batch, mean - std / 2, std / 2).actions == oracle.recognise(features, real.mask)
@@ -134,5 +135,5 @@ def test_bundled_oracle_does_not_look_at_the_normalisation():
 
 def test_bundled_oracle_is_small_and_knows_all_actions():
     assert (oracles.BUNDLED / checkpoint.WEIGHTS).stat().st_size < 1_500_000
-    assert set(oracles.load().config.actions) == set(ACTIONS_OF_CHOREOGRAPHY)
+    assert set(oracles.bundled().config.actions) == set(ACTIONS_OF_CHOREOGRAPHY)
     assert record.load(oracles.BUNDLED).status == "done"

@@ -6,9 +6,10 @@ import torch
 
 from casim import checkpoint, cli, record
 from casim.data.choreography import ACTIONS, Choreography, plans
-from evaluators import train as training
-from evaluators.embed import oracle as oracles
-from evaluators.train import Training
+from evaluators import embedder
+from evaluators.train import COMMANDS
+from evaluators.training import oracle as training
+from evaluators.training.oracle import Training
 
 BENCHMARK = Choreography.Config(train=23, validation=3, test=13, held_out=11)
 SMALL = Training(clips=83, steps=12, batch_size=11)
@@ -40,7 +41,7 @@ def test_record_holds_scores_floors_and_what_was_saved(trained):
 
 
 def test_actions_and_statistics_come_from_the_clips(trained):
-    oracle = oracles.load(trained[0])
+    oracle = embedder.load(trained[0])
     assert set(oracle.config.actions) == set(ACTIONS)
     dataset = training.training_data(SMALL)
     torch.testing.assert_close(oracle.mean, torch.as_tensor(dataset.mean), atol=2e-3, rtol=2e-3)
@@ -48,7 +49,7 @@ def test_actions_and_statistics_come_from_the_clips(trained):
 
 def test_same_seed_same_weights(trained):
     again = training.fit(training.training_data(SMALL), SMALL)
-    for name, tensor in oracles.load(trained[0]).state_dict().items():
+    for name, tensor in embedder.load(trained[0]).state_dict().items():
         torch.testing.assert_close(again.state_dict()[name].half().float(), tensor, rtol=0, atol=0)
 
 
@@ -68,12 +69,12 @@ def test_the_benchmarks_own_clips_are_refused(tmp_path):
 def test_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(training, "BENCHMARK", BENCHMARK)
     argv = ["oracle", "--out", str(tmp_path), "--clips", "83", "--steps", "2", "--batch-size", "11"]
-    assert cli.run(training.main, argv) == 0
+    assert cli.run(COMMANDS, argv) == 0
     printed = capsys.readouterr().out
     assert "real/exact_prompt/held_out/all" in printed
     assert record.load(tmp_path).config["training"]["steps"] == 2
 
 
 def test_unknown_embedder(tmp_path, capsys):
-    assert cli.run(training.main, ["orakel", "--out", str(tmp_path / "out")]) == 2
+    assert cli.run(COMMANDS, ["orakel", "--out", str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()

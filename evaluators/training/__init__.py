@@ -1,0 +1,1 @@
+"""How each embedder is trained: one file each, with a `main` that is its command."""
