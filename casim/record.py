@@ -117,6 +117,9 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file did not fit
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from casim.data._actions import ACTIONS, COUNTABLE, LOWER, Motions, angle_table, joints_of
 from casim.data._captions import NOBODY, Told, Word, caption, vocabulary
@@ -279,12 +279,3 @@ def _timing(kind: str, told: Sequence[Told], config: Any, draw: _Draw) -> tuple[
     frames = min(max(round(total * scale), low), high)
     spans = tuple((start, min(end, frames)) for start, end in edges)
     return (spans * 2 if kind == "while" else spans), frames
-
-
-def labels(alignments: Sequence[Alignment], frames: int) -> Int[np.ndarray, "batch frames actions"]:
-    """1 where an action of `ACTIONS` happens."""
-    out = np.zeros((len(alignments), frames, len(ACTIONS)), dtype=np.int64)
-    for row, alignment in zip(out, alignments, strict=True):
-        for span in alignment.actions:
-            row[span.start : span.end, ACTIONS.index(span.action)] = 1
-    return out

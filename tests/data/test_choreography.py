@@ -22,7 +22,6 @@ from casim.data.choreography import (
     Plan,
     held_out_pairs,
     joints,
-    labels,
     plans,
 )
 from casim.features import place, to_joints
@@ -333,18 +332,6 @@ def test_features_give_the_joints_back(dataset: Choreography) -> None:
         # the converter fixes facing by its smoothed direction: compare what no turn about y changes
         assert (found[..., 1] - expected[..., 1]).abs().max() < 1e-3
         assert (found.norm(dim=-1) - expected.norm(dim=-1)).abs().max() < 1e-2
-
-
-def test_labels_are_on_exactly_while_an_action_lasts(dataset: Choreography) -> None:
-    batch = dataset.split("validation").batch(range(23))
-    assert batch.alignment is not None
-    made = labels(batch.alignment, batch.motion.shape[1])
-    assert made.shape == (23, batch.motion.shape[1], 19)
-    for row, truth in zip(made, batch.alignment, strict=True):
-        lasts = Counter({a.action: a.end - a.start for a in truth.actions})
-        assert {ACTIONS[i]: n for i, n in enumerate(row.sum(0)) if n} == lasts
-        first = truth.actions[0]
-        assert row[first.start : first.end, ACTIONS.index(first.action)].all()
 
 
 def test_mistakes_are_errors(dataset: Choreography) -> None:
