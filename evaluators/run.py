@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from rich.progress import Progress
 
-from casim import checkpoint, cli, record
+from casim import checkpoint, cli, plugins, record
 from casim.text_to_motion import TextToMotion
 from casim.types import Clips, MotionBatch, MotionDataset
 from evaluators import scores
@@ -236,6 +236,9 @@ def _run(name: str) -> Run:
             f"{name} was trained on {data}, but the oracle knows only the actions of choreography; "
             "score a run of a choreography recipe"
         )
+    kind: Any = plugins.load(MotionDataset, "casim.data", data)
+    # older runs lack fields that have come since
+    config["data"] = plugins.describe(plugins.restore(kind.Config, config["data"]))
     return Run(record.relative(folder), folder, config["recipe"], int(config["training"]["seed"]), config)
 
 

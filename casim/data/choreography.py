@@ -34,6 +34,8 @@ KINDS = ("single", "pair", "while", "triple")
 SHARES = {"train": (0.15, 0.45, 0.2, 0.2), "validation": (0.0, 0.5, 0.25, 0.25)}
 """Share of each kind of caption; test and held_out have those of validation."""
 SPLITS = ("train", "validation", "test", "held_out")
+NATURAL_RANGE = (36, 96)
+"""Frames of clips whose actions take their natural time; clips of another range are stretched to fill it."""
 CHUNK = 256
 """Clips whose joints and features are made at a time."""
 
@@ -82,9 +84,9 @@ class Choreography(MotionDataset):
         held_out_pairs: int = 34
         """Of the 171 pairs of actions, how many never occur together in train, validation and test; 0: none, and
         `held_out` then draws from all pairs."""
-        min_frames: int = 36
-        """Shortest clip, frames at 20 per second; from 20."""
-        max_frames: int = 96
+        min_frames: int = NATURAL_RANGE[0]
+        """Shortest clip, frames at 20 per second; from 20. In any range but the default, lengths are uniform."""
+        max_frames: int = NATURAL_RANGE[1]
         """Longest clip; up to 196."""
         spec: FeatureSpec = field(default_factory=lambda: FeatureSpec(converter="fixed", subset="essential"))
 
@@ -269,8 +271,7 @@ def _timing(kind: str, told: Sequence[Told], config: Any, draw: _Draw) -> tuple[
     gaps = [2 + 4 * g for g in draw.numbers(len(sizes) + 1)]
     total = sum(sizes) + sum(gaps)
     low, high = config.min_frames, config.max_frames
-    # spread over the range asked for: the defaults keep the natural length wherever it fits
-    wanted = total if (low, high) == (36, 96) else low + (high - low) * draw.numbers(1)[0]
+    wanted = total if (low, high) == NATURAL_RANGE else low + (high - low) * draw.numbers(1)[0]
     scale = min(max(wanted, low), high) / total
     edges, at = [], 0.0
     for gap, size in zip(gaps, sizes, strict=False):
