@@ -8,7 +8,7 @@ LayerNorm closes the stack (CASIM's code does this, MDM's does not). `use_frame_
 `time_token` and `time_policy` are the authors' ways.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,54 +16,29 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from casim.diffusion import DiffusionBackbone, DiffusionConfig
+from casim.frame_denoiser import FrameDenoiser, FrameDenoiserConfig
 from casim.nn.attention import unless_full
-from casim.nn.dropout import Dropout
-from casim.nn.patches import FramePatches
-from casim.nn.positions import TimeEmbedding, sinusoid
-from casim.nn.transformer import BlockConfig, DecoderBlock, Stack
+from casim.nn.positions import sinusoid
+from casim.nn.transformer import DecoderBlock
 from casim.types import Condition
 
 
-class MdmDecoder(DiffusionBackbone):
+class MdmDecoder(FrameDenoiser):
     """Denoises motion by cross-attention from frames to text tokens."""
 
     @dataclass(frozen=True)
-    class Config:
+    class Config(FrameDenoiserConfig):
         """Size and quirks; sizes are the paper's."""
 
-        width: int = 512
-        layers: int = 8
-        heads: int = 4
-        ff: int = 1024
-        """Width of the feed-forward hidden layer."""
-        dropout: float = 0.1
-        max_frames: int = 196
-        """Most frames that can be sampled at once."""
-        patch: int = 1
-        """Frames per motion token."""
-        is_pre_norm: bool = False
-        """Normalise before each branch instead of after each sum."""
-        has_final_norm: bool = True
-        """LayerNorm behind the last block. On in CASIM's decoder, off in MDM's."""
-        use_frame_mask: bool = True
-        """Hide padded frames from attention. Off in MDM's published models, on in CASIM."""
         time_token: Literal["none", "time", "time_text"] = "none"
         """A token in front of the frames (MDM's `emb_trans_dec`): the time embedding (MDM since February 2025), or
         that plus the text token (MDM before, and the published "with emb" weights; a single text token only)."""
         time_policy: Literal["add", "concat"] = "add"
         """Time is added to every text token, or is one more token in front of them (MDM's DistilBERT option)."""
-        diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
     def __init__(self, config: Config, feats: int) -> None:
-        super().__init__(feats, config.diffusion, config.max_frames)
+        super().__init__(config, feats, DecoderBlock)
         self.config = config
-        self.condition_width = config.width
-        self.frames = FramePatches(feats, config.width, config.patch)
-        self.time = TimeEmbedding(config.width)
-        self.dropout = Dropout(config.dropout)
-        block = BlockConfig(config.width, config.heads, config.ff, config.dropout, config.is_pre_norm)
-        self.stack = Stack(DecoderBlock, block, config.layers, has_final_norm=config.has_final_norm)
 
     def denoise(
         self,

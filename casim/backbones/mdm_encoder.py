@@ -8,58 +8,33 @@ keep their positions however many tokens the longest caption of the batch has (C
 closes the stack. `first_frame=None`, `use_frame_mask=False` and `has_final_norm=False` are the authors' ways.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from casim.diffusion import DiffusionBackbone, DiffusionConfig
+from casim.frame_denoiser import FrameDenoiser, FrameDenoiserConfig
 from casim.nn.attention import unless_full
-from casim.nn.dropout import Dropout
-from casim.nn.patches import FramePatches
-from casim.nn.positions import TimeEmbedding, sinusoid
-from casim.nn.transformer import BlockConfig, EncoderBlock, Stack
+from casim.nn.positions import sinusoid
+from casim.nn.transformer import EncoderBlock
 from casim.types import Condition
 
 
-class MdmEncoder(DiffusionBackbone):
+class MdmEncoder(FrameDenoiser):
     """Denoises motion by self-attention over text tokens followed by frames."""
 
     @dataclass(frozen=True)
-    class Config:
+    class Config(FrameDenoiserConfig):
         """Size and quirks; sizes are the paper's."""
 
-        width: int = 512
-        layers: int = 8
-        heads: int = 4
-        ff: int = 1024
-        """Width of the feed-forward hidden layer."""
-        dropout: float = 0.1
-        max_frames: int = 196
-        """Most frames that can be sampled at once."""
-        patch: int = 1
-        """Frames per motion token."""
-        is_pre_norm: bool = False
-        """Normalise before each branch instead of after each sum."""
-        has_final_norm: bool = True
-        """LayerNorm behind the last block. Off in MDM's and CASIM's encoder."""
-        use_frame_mask: bool = True
-        """Hide padded frames from attention. Off in MDM's published models, on in CASIM."""
         first_frame: int | None = 128
         """Position of the first motion token; text tokens count from 0. None: right behind the padded text (MDM,
         CASIM); with text padded to the longest caption, outputs then depend on the other captions of the batch."""
-        diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
     def __init__(self, config: Config, feats: int) -> None:
-        super().__init__(feats, config.diffusion, config.max_frames)
+        super().__init__(config, feats, EncoderBlock)
         self.config = config
-        self.condition_width = config.width
-        self.frames = FramePatches(feats, config.width, config.patch)
-        self.time = TimeEmbedding(config.width)
-        self.dropout = Dropout(config.dropout)
-        block = BlockConfig(config.width, config.heads, config.ff, config.dropout, config.is_pre_norm)
-        self.stack = Stack(EncoderBlock, block, config.layers, has_final_norm=config.has_final_norm)
 
     def denoise(
         self,
