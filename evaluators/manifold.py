@@ -35,7 +35,7 @@ class Overlap:
 
 
 @lru_cache(maxsize=1)  # four metrics ask for the same set, one after the other; tensors are told apart by identity
-def overlap(motion: Float[Tensor, "batch width"], real: Float[Tensor, "batch width"]) -> Overlap:
+def overlap(motion: Float[Tensor, "clips width"], real: Float[Tensor, "reals width"]) -> Overlap:
     """The four numbers for a generated and a real set."""
     motion, real = motion.double(), real.double()
     equal = slack(motion, real)
