@@ -1,15 +1,16 @@
 """Known corruptions of an evaluation: each metric names one, and must get worse by it.
 
-They change what the captions ask for and leave the motion as it is, so they work for real and generated clips
-alike, and the score after a corruption is that metric's floor.
+Most change what the captions ask for and leave the motion as it is, so they work for real and generated clips
+alike, and the score after a corruption is that metric's floor. Metrics that read no captions get other vectors of
+the generated clips.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from casim.types import ActionSpan, Alignment
 from evaluators.actions import other_side
-from evaluators.protocol import EvalBatch
+from evaluators.protocol import EvalBatch, Space
 
 
 def wrong_caption(batch: EvalBatch) -> EvalBatch:
@@ -31,6 +32,26 @@ def swapped_order(batch: EvalBatch) -> EvalBatch:
 def swapped_sides(batch: EvalBatch) -> EvalBatch:
     """Captions ask for left where they asked for right, and the other way round."""
     return _asking(batch, [_mirrored(wanted) for wanted in batch.wanted])
+
+
+def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space each clip has the caption of the clip half the batch away."""
+    half = max(len(batch) // 2, 1)
+    return _in_spaces(batch, lambda s: s if s.text is None else replace(s, text=s.text.roll(half, 0)))
+
+
+def moved_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space the generated clips are three standard deviations of the real ones off, in every direction."""
+    return _in_spaces(batch, lambda s: replace(s, motion=s.motion + 3 * s.real.std(0)))
+
+
+def spread_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space the generated clips lie twice as far apart, around the same mean."""
+    return _in_spaces(batch, lambda s: replace(s, motion=2 * s.motion - s.motion.mean(0)))
+
+
+def _in_spaces(batch: EvalBatch, change: Callable[[Space], Space]) -> EvalBatch:
+    return replace(batch, spaces={name: change(space) for name, space in batch.spaces.items()})
 
 
 def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:

@@ -74,7 +74,7 @@ class SetMetric(Metric):
     """True if it needs vectors of captions."""
     motions_per_prompt: ClassVar[int] = 1
     """Motions that it needs for every caption."""
-    minimum: ClassVar[int] = 2
+    minimum: int = 2
     """Fewest clips it can be computed from."""
     motion: list[Tensor]
     real: list[Tensor]

@@ -26,6 +26,17 @@ class Space:
     def __len__(self) -> int:
         return len(self.motion)
 
+    @property
+    def captions(self) -> Float[Tensor, "batch width"]:
+        """Vectors of the captions.
+
+        Raises:
+            ValueError: the embedder reads none.
+        """
+        if self.text is None:
+            raise ValueError("this space has no vectors of captions; take an embedder that reads them, e.g. guo")
+        return self.text
+
     def __getitem__(self, items: Sequence[int] | Tensor) -> "Space":
         """The rows `items`, in that order."""
         index = torch.as_tensor(items)

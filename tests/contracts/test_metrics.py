@@ -1,120 +1,154 @@
 """What every metric must do, over every file of `evaluators.metrics`."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics import Metric
+from toy_clips import identical, imperfect, padded
 
 from casim import plugins
-from casim.types import ActionSpan, Alignment, MotionBatch, frame_mask
+from evaluators.metric import ItemMetric, SetMetric
 from evaluators.protocol import EvalBatch
 
 NAMES = plugins.names("evaluators.metrics")
-ACTIONS = ("walk", "sit", "kick_left", "kick_right", "wave_left", "wave_right", "clap")
-FRAMES, FEATS = 67, 5
+METRICS = {name: plugins.load(Metric, "evaluators.metrics", name) for name in NAMES}
+SETS = {name: metric for name, metric in METRICS.items() if issubclass(metric, SetMetric)}
+COUNT = 43
 
 
-def alignment(seed: int) -> Alignment:
-    """One to three different actions, one after the other, or two at once."""
-    generator = torch.Generator().manual_seed(seed)
-    order = [ACTIONS[i] for i in torch.randperm(len(ACTIONS), generator=generator)]
-    count = 1 + int(torch.randint(3, (), generator=generator))
-    if count == 2 and seed % 2:
-        return Alignment((), (), tuple(ActionSpan(name, 3, 61) for name in order[:2]), "while", False)
-    spans = tuple(ActionSpan(name, 3 + 19 * i, 3 + 19 * (i + 1)) for i, name in enumerate(order[:count]))
-    return Alignment((), (), spans, ("single", "pair", "triple")[count - 1], False)
-
-
-def identical(seeds) -> EvalBatch:
-    """Real clips in place of generated ones, perfectly recognised."""
-    truth = tuple(alignment(seed) for seed in seeds)
-    mask = frame_mask([FRAMES - seed % 5 for seed in seeds], FRAMES)
-    motion = torch.stack([torch.randn(FRAMES, FEATS, generator=torch.Generator().manual_seed(s)) for s in seeds])
-    ids = tuple(map(str, seeds))
-    reference = MotionBatch(motion * mask[..., None], mask, ids, ids, truth)
-    return EvalBatch(reference.motion, mask, reference, actions=tuple(t.actions for t in truth))
-
-
-def imperfect(seeds) -> EvalBatch:
-    """What was found belongs to another caption in every second clip."""
-    batch = identical(seeds)
-    found = [alignment(seed + 1).actions if seed % 2 else alignment(seed).actions for seed in seeds]
-    return replace(batch, actions=tuple(found))
-
-
-def score(metric: type[Metric], *batches: EvalBatch) -> float:
-    instance = metric()
+def values(metric: type[Metric], *batches: EvalBatch, **options) -> list[float]:
+    """The value of every part; a metric with a value per clip has one part."""
+    instance = metric(**options)
     for batch in batches:
         instance.update(batch)
-    return float(instance.compute())
+    return instance.compute().reshape(-1).tolist()
+
+
+def draws(metric: type[Metric]) -> int:
+    return getattr(metric, "motions_per_prompt", 1)
 
 
 @pytest.fixture(params=NAMES)
 def metric(request) -> type[Metric]:
-    return plugins.load(Metric, "evaluators.metrics", request.param)
+    return METRICS[request.param]
+
+
+@pytest.fixture(params=SETS)
+def set_metric(request) -> type[SetMetric]:
+    return SETS[request.param]
 
 
 def test_there_are_metrics():
     assert {"exact_prompt", "action_recall", "side_accuracy", "order_accuracy"} <= set(NAMES)
+    assert {"fid", "fid_inf", "kid", "precision", "recall", "density", "coverage"} <= set(SETS)
+    assert {"r_precision", "mm_dist", "diversity", "diversity_gap", "multimodality"} <= set(SETS)
+    assert all(issubclass(metric, ItemMetric | SetMetric) for metric in METRICS.values())
 
 
 def test_identical_sets_are_ideal(metric):
     if metric.ideal is not None:
-        assert score(metric, identical(range(43))) == pytest.approx(metric.ideal)
+        found = values(metric, identical(range(COUNT), draws(metric)))
+        assert found == pytest.approx([metric.ideal] * len(found), abs=1e-6)
 
 
 def test_order_of_clips_does_not_matter(metric):
-    assert score(metric, imperfect(range(41))) == pytest.approx(score(metric, imperfect(range(40, -1, -1))))
+    forward, backward = (imperfect(seeds, draws(metric)) for seeds in (range(41), range(40, -1, -1)))
+    assert values(metric, forward) == pytest.approx(values(metric, backward))
 
 
 def test_one_update_equals_many(metric):
-    parts = [range(7), range(7, 12), range(12, 41)]
-    assert score(metric, imperfect(range(41))) == pytest.approx(score(metric, *(imperfect(p) for p in parts)))
+    parts = [imperfect(part, draws(metric)) for part in (range(7), range(7, 12), range(12, 41))]
+    assert values(metric, imperfect(range(41), draws(metric))) == pytest.approx(values(metric, *parts))
 
 
 def test_two_processes_equal_one(metric):
     ours, theirs = metric(), metric()
-    ours.update(imperfect(range(17)))
-    theirs.update(imperfect(range(17, 41)))
+    ours.update(imperfect(range(17), draws(metric)))
+    theirs.update(imperfect(range(17, 41), draws(metric)))
     ours.merge_state(theirs)  # reduces each state as it would be over processes
-    assert float(ours.compute()) == pytest.approx(score(metric, imperfect(range(41))))
+    expected = values(metric, imperfect(range(41), draws(metric)))
+    assert ours.compute().reshape(-1).tolist() == pytest.approx(expected)
 
 
 def test_reset_forgets(metric):
     instance = metric()
-    instance.update(imperfect(range(13)))
+    instance.update(imperfect(range(13), draws(metric)))
     instance.reset()
-    instance.update(identical(range(43)))
-    assert float(instance.compute()) == pytest.approx(score(metric, identical(range(43))))
+    batch = identical(range(COUNT), draws(metric))
+    instance.update(batch)
+    assert instance.compute().reshape(-1).tolist() == pytest.approx(values(metric, batch), abs=1e-12)
 
 
 def test_declared_corruption_moves_it_the_declared_way(metric):
-    batch = identical(range(43))
-    before, after = score(metric, batch), score(metric, metric.corruption(batch))
-    assert metric.higher_is_better is not None
-    assert (after < before - 0.3) if metric.higher_is_better else (after > before + 0.3)
+    """By .3 where it is a share; else by a tenth, if it was not 0 before."""
+    batch = (imperfect if metric.ideal is None else identical)(range(COUNT), draws(metric))
+    for before, after in zip(values(metric, batch), values(metric, metric.corruption(batch)), strict=True):
+        worse = {True: before - after, False: after - before, None: abs(after - before)}[metric.higher_is_better]
+        assert worse > (0.3 if metric.unit == "share" else max(0.1 * abs(before), 1e-3))
 
 
-def test_padded_frames_change_nothing(metric):
-    """Padding with further frames changes no score."""
-    batch = imperfect(range(23))
-    motion = torch.cat([batch.motion, torch.full((23, 11, FEATS), 7.0)], 1)
-    mask = torch.cat([batch.mask, torch.zeros(23, 11, dtype=torch.bool)], 1)
-    wider = replace(batch, motion=motion, mask=mask, reference=replace(batch.reference, motion=motion, mask=mask))
-    assert score(metric, wider) == pytest.approx(score(metric, batch), nan_ok=True)
+@pytest.mark.parametrize("filler", [0.0, 7.0])
+def test_padded_frames_change_nothing(metric, filler):
+    batch = imperfect(range(37), draws(metric))
+    wider = padded(batch, 11, filler)
+    assert values(metric, wider) == pytest.approx(values(metric, batch), nan_ok=True)
+
+
+def test_what_is_said_of_it(metric):
+    assert metric.unit
+    assert metric.__doc__
+    assert set(metric.declared.values()) <= {"worse", "same"}
 
 
 @given(seeds=st.lists(st.integers(0, 999), min_size=1, max_size=13, unique=True))
 def test_values_per_clip_average_to_the_score(seeds):
-    for name in NAMES:
-        metric = plugins.load(Metric, "evaluators.metrics", name)
-        if not hasattr(metric, "per_item"):
+    batch = imperfect(seeds)
+    for metric in METRICS.values():
+        if not issubclass(metric, ItemMetric):
             continue
-        values = metric().per_item(imperfect(seeds))
-        assert values.shape == (len(seeds),)
-        known = values[~values.isnan()]
-        assert bool(((known >= 0) & (known <= 1)).all())
-        assert score(metric, imperfect(seeds)) == pytest.approx(float(values.nanmean()), nan_ok=True)
+        each = metric().per_item(batch)
+        assert each.shape == (len(seeds),)
+        known = each[~each.isnan()]
+        assert metric.unit != "share" or bool(((known >= 0) & (known <= 1)).all())
+        assert values(metric, batch) == pytest.approx([float(each.nanmean())], nan_ok=True)
+
+
+def test_score_is_a_pure_function_of_the_set(set_metric):
+    batch = imperfect(range(COUNT), draws(set_metric))
+    instance = set_metric()
+    scores = [instance.score(batch.spaces[instance.space]) for _ in range(2)]
+    assert scores[0].tolist() == scores[1].tolist() == values(set_metric, batch)
+    assert scores[0].shape == (len(set_metric.parts),)
+    assert scores[0].dtype == torch.float64
+
+
+def test_identical_sets_are_ideal_in_every_space(set_metric):
+    batch = identical(range(COUNT), draws(set_metric))
+    if set_metric.ideal is None or set_metric.reads_text:
+        return
+    for space in batch.spaces:
+        assert values(set_metric, batch, space=space) == pytest.approx([set_metric.ideal], abs=1e-6)
+
+
+def test_too_few_clips_are_refused(set_metric):
+    instance = set_metric()
+    instance.update(imperfect(range(set_metric.minimum - 1)))
+    with pytest.raises(ValueError, match=f"at least {set_metric.minimum} clips, got {set_metric.minimum - 1}"):
+        instance.compute()
+
+
+def test_vectors_that_are_not_there_are_refused(set_metric):
+    batch = imperfect(range(5))
+    with pytest.raises(ValueError, match="nobody"):
+        set_metric(space="nobody").update(batch)
+    if set_metric.reads_text:
+        with pytest.raises(ValueError, match="captions"):
+            set_metric(space="joints").update(batch)
+        with pytest.raises(ValueError, match="captions"):
+            set_metric().score(batch.spaces["joints"])
+
+
+def test_ids_name_part_space_and_convention():
+    assert SETS["fid"].ids("fid", "essential") == ("fid.essential.raw",)
+    assert SETS["r_precision"].ids("r_precision", "guo") == tuple(f"r_precision@{k}.guo" for k in (1, 2, 3))
