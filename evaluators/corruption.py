@@ -15,13 +15,19 @@ from evaluators.protocol import EvalBatch, Space
 
 def wrong_caption(batch: EvalBatch) -> EvalBatch:
     """Every clip is judged by the caption of another one, of the same kind where the batch holds two of a kind."""
-    donors = list(range(len(batch)))
-    for kind in {wanted.kind for wanted in batch.wanted}:
-        same = [i for i, wanted in enumerate(batch.wanted) if wanted.kind == kind]
-        shift = max(len(same) // 2, 1)
-        for position, i in enumerate(same):
-            donors[i] = same[(position + shift) % len(same)] if len(same) > 1 else (i + 1) % len(batch)
-    return _asking(batch, [batch.wanted[i] for i in donors])
+    order = donors([wanted.kind for wanted in batch.wanted])
+    return _asking(batch, [batch.wanted[i] for i in order])
+
+
+def donors(kinds: Sequence[str]) -> list[int]:
+    """For every clip another one to take a caption from: of the same kind, or the next if there is none."""
+    found = [(i + 1) % len(kinds) for i in range(len(kinds))]
+    for kind in set(kinds):
+        same = [i for i, other in enumerate(kinds) if other == kind]
+        if len(same) > 1:
+            for i, donor in zip(same, same[len(same) // 2 :] + same[: len(same) // 2], strict=True):
+                found[i] = donor
+    return found
 
 
 def swapped_order(batch: EvalBatch) -> EvalBatch:

@@ -1,7 +1,7 @@
 """Bases of the metrics: scores that are the mean of one value per clip, and scores of a whole set of clips."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -131,6 +131,13 @@ class SetMetric(Metric):
         """Names of its values in records, e.g. `fid.guo.raw`, `r_precision@1.guo`."""
         end = f".{cls.convention}" if cls.convention else ""
         return tuple(f"{name}{part}.{space}{end}" for part in cls.parts)
+
+
+def declare(worse: Sequence[str], same: Sequence[str] = ()) -> Declared:
+    """The damage that must make a metric worse, and the damage that must leave it as it is."""
+    found: dict[str, Literal["worse", "same"]] = dict.fromkeys(worse, "worse")
+    found.update(dict.fromkeys(same, "same"))
+    return MappingProxyType(found)
 
 
 def per_clip(values: list[float]) -> Float[Tensor, " batch"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from evaluators.actions import names
 from evaluators.corruption import wrong_caption
-from evaluators.metric import ItemMetric, per_clip
+from evaluators.metric import ItemMetric, declare, per_clip
 from evaluators.protocol import EvalBatch
 
 
@@ -18,6 +18,7 @@ class ActionRecall(ItemMetric):
     ideal = 1.0
     higher_is_better = True
     corruption = staticmethod(wrong_caption)
+    declared = declare(worse=("wrong_text", "time_shuffle", "mirrored_side", "frozen_frames", "truncated"))
 
     def per_item(self, batch: EvalBatch) -> Float[Tensor, " batch"]:
         """Share in [0, 1] for every clip; NaN if its caption asks for nothing."""

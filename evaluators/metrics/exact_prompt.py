@@ -9,7 +9,7 @@ from torch import Tensor
 
 from evaluators.actions import is_exact
 from evaluators.corruption import wrong_caption
-from evaluators.metric import ItemMetric, per_clip
+from evaluators.metric import ItemMetric, declare, per_clip
 from evaluators.protocol import EvalBatch
 
 
@@ -19,6 +19,9 @@ class ExactPrompt(ItemMetric):
     ideal = 1.0
     higher_is_better = True
     corruption = staticmethod(wrong_caption)
+    declared = declare(
+        worse=("wrong_text", "time_shuffle", "reversed_time", "mirrored_side", "frozen_frames", "truncated")
+    )
 
     def per_item(self, batch: EvalBatch) -> Float[Tensor, " batch"]:
         """0 or 1 for every clip."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from casim.types import ActionSpan, Alignment
 from evaluators.actions import centroid, names, ordered_pairs
 from evaluators.corruption import swapped_order
-from evaluators.metric import ItemMetric, per_clip
+from evaluators.metric import ItemMetric, declare, per_clip
 from evaluators.protocol import EvalBatch
 
 
@@ -21,6 +21,7 @@ class OrderAccuracy(ItemMetric):
     ideal = 1.0
     higher_is_better = True
     corruption = staticmethod(swapped_order)
+    declared = declare(worse=("reversed_time",))
 
     def per_item(self, batch: EvalBatch) -> Float[Tensor, " batch"]:
         """Share in [0, 1] for every clip; NaN if no two ordered actions were both shown."""

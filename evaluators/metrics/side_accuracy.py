@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evaluators.actions import names, other_side
 from evaluators.corruption import swapped_sides
-from evaluators.metric import ItemMetric, per_clip
+from evaluators.metric import ItemMetric, declare, per_clip
 from evaluators.protocol import EvalBatch
 
 
@@ -21,6 +21,7 @@ class SideAccuracy(ItemMetric):
     ideal = 1.0
     higher_is_better = True
     corruption = staticmethod(swapped_sides)
+    declared = declare(worse=("mirrored_side", "opposite_text"))
 
     def per_item(self, batch: EvalBatch) -> Float[Tensor, " batch"]:
         """Share in [0, 1] for every clip; NaN if its caption names no side or no sided action was shown."""
