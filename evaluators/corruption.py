@@ -1,11 +1,12 @@
 """Known corruptions of an evaluation: each metric names one, and must get worse by it.
 
-They change what the captions ask for and leave the motion as it is, so they work for real and generated clips
-alike, and the score after a corruption is that metric's floor.
+They pair clips with captions that do not fit (or with another clip's reference) and leave the motion as it is, so
+they work for real and generated clips alike, and the score after a corruption is that metric's floor.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from casim.types import ActionSpan, Alignment
 from evaluators.actions import other_side
@@ -31,6 +32,24 @@ def swapped_order(batch: EvalBatch) -> EvalBatch:
 def swapped_sides(batch: EvalBatch) -> EvalBatch:
     """Captions ask for left where they asked for right, and the other way round."""
     return _asking(batch, [_mirrored(wanted) for wanted in batch.wanted])
+
+
+def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space each clip has the caption of the clip half the batch away."""
+    return _shifted(batch, "text")
+
+
+def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space each clip has the real clip of the one half the batch away."""
+    return _shifted(batch, "real")
+
+
+def _shifted(batch: EvalBatch, part: Literal["text", "real"]) -> EvalBatch:
+    half = max(len(batch) // 2, 1)
+    vectors = {name: getattr(space, part) for name, space in batch.spaces.items()}
+    moved = {name: rows if rows is None else rows.roll(half, 0) for name, rows in vectors.items()}
+    spaces = {name: replace(space, **{part: moved[name]}) for name, space in batch.spaces.items()}
+    return replace(batch, spaces=spaces)
 
 
 def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:
