@@ -21,7 +21,7 @@ def wrong_caption(batch: EvalBatch) -> EvalBatch:
         shift = max(len(same) // 2, 1)
         for position, i in enumerate(same):
             donors[i] = same[(position + shift) % len(same)] if len(same) > 1 else (i + 1) % len(batch)
-    return _asking(batch, [batch.wanted[i] for i in donors])
+    return _with_vectors(_asking(batch, [batch.wanted[i] for i in donors]), "text", donors)
 
 
 def swapped_order(batch: EvalBatch) -> EvalBatch:
@@ -36,20 +36,24 @@ def swapped_sides(batch: EvalBatch) -> EvalBatch:
 
 def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
     """In every space each clip has the caption of the clip half the batch away."""
-    return _shifted(batch, "text")
+    return _with_vectors(batch, "text", _far(batch))
 
 
 def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
     """In every space each clip has the real clip of the one half the batch away."""
-    return _shifted(batch, "real")
+    return _with_vectors(batch, "real", _far(batch))
 
 
-def _shifted(batch: EvalBatch, part: Literal["text", "real"]) -> EvalBatch:
+def _far(batch: EvalBatch) -> list[int]:
     half = max(len(batch) // 2, 1)
-    vectors = {name: getattr(space, part) for name, space in batch.spaces.items()}
-    moved = {name: rows if rows is None else rows.roll(half, 0) for name, rows in vectors.items()}
-    spaces = {name: replace(space, **{part: moved[name]}) for name, space in batch.spaces.items()}
-    return replace(batch, spaces=spaces)
+    return [(i + half) % len(batch) for i in range(len(batch))]
+
+
+def _with_vectors(batch: EvalBatch, part: Literal["text", "real"], donors: Sequence[int]) -> EvalBatch:
+    """The batch with one part of every space (if it has it) taken from other rows."""
+    found = {name: getattr(space, part) for name, space in batch.spaces.items()}
+    moved = {name: {part: rows if rows is None else rows[list(donors)]} for name, rows in found.items()}
+    return replace(batch, spaces={name: replace(s, **moved[name]) for name, s in batch.spaces.items()})
 
 
 def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:

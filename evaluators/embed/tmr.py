@@ -127,8 +127,8 @@ class Tmr(Embedder):
         if self.config.is_official:
             return ""
         return (
-            f"this TMR was trained by this project and reads {self.config.text['plugin']} token states; compare its "
-            "numbers with numbers of the same weights only, not with published ones"
+            f"this TMR was trained by this project and reads {self.config.text['plugin']} token states: compare "
+            "its numbers with numbers of the same weights only, not with published ones"
         )
 
     def standardise(self, features: Float[Tensor, "batch frames feats"]) -> Float[Tensor, "batch frames feats"]:
@@ -195,7 +195,7 @@ def _finite(vectors: Float[Tensor, "batch width"], what: str) -> Float[Tensor, "
     bad = (~vectors.isfinite().all(1)).nonzero().flatten().tolist()
     if bad:
         raise ValueError(
-            f"the vector of {what} {bad[0]} is NaN or infinite ({len(bad)} of {len(vectors)} are): its input is, or "
-            "the weights are"
+            f"the vector of {what} {bad[0]} is NaN or infinite ({len(bad)} of {len(vectors)} are): its input is, "
+            "or the weights are"
         )
     return vectors

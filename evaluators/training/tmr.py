@@ -132,9 +132,9 @@ def train(
     training = settings.training
     learnt, judged = datasets(settings.reading, training)
     clips = learnt.split("train")
-    # a batch that cannot be filled fails here, before anything is written
-    batch_items(clips.lengths, training.batch_size, training.seed, 0)
     splits, alike = judged_splits(judged), caption_similarity.named(settings.reading.alike_by)
+    # data too small for a batch, or without what captions are compared by, fails here: nothing is written yet
+    alike(clips.batch(batch_items(clips.lengths, training.batch_size, training.seed, 0).tolist()))
     tmr = fresh(settings, learnt).to(device)
     written = _begin(settings, learnt, tmr, out.name)
     with record.opened(written, out):
