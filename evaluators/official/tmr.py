@@ -111,11 +111,11 @@ def config_of(tensors: Mapping[str, Tensor], text: Mapping[str, Any], heads: int
     """The config of the authors' weights.
 
     Raises:
-        ValueError: features of no known skeleton.
+        ValueError: features of no known skeleton, or a tensor is missing.
     """
-    slots = len(tensors["motion_encoder.tokens"])
-    spec = spec_of(tensors["motion_encoder.projection.weight"].shape[1])
-    return Tmr.Config(text, spec, sizes_of(tensors, heads), is_variational=slots == 2, is_official=True)
+    sizes, slots = sizes_of(tensors, heads), len(_named(tensors, "motion_encoder.tokens"))
+    spec = spec_of(_named(tensors, "motion_encoder.projection.weight").shape[1])
+    return Tmr.Config(text, spec, sizes, is_variational=slots == 2, is_official=True)
 
 
 def sizes_of(tensors: Mapping[str, Tensor], heads: int = 4) -> ActorConfig:
@@ -128,13 +128,19 @@ def sizes_of(tensors: Mapping[str, Tensor], heads: int = 4) -> ActorConfig:
     layers = {int(match[1]) for match in found if match}
     if not layers:
         raise ValueError("motion_encoder.pt holds no seqTransEncoder layers; is it TMR's?")
-    first = tensors["motion_encoder.seqTransEncoder.layers.0.linear1.weight"]
+    first = _named(tensors, "motion_encoder.seqTransEncoder.layers.0.linear1.weight")
     return ActorConfig(width=first.shape[1], layers=max(layers) + 1, heads=heads, ff=first.shape[0])
 
 
 def text_width_of(tensors: Mapping[str, Tensor]) -> int:
     """Width of the token states that the official text encoder reads."""
-    return tensors["text_encoder.projection.weight"].shape[1]
+    return _named(tensors, "text_encoder.projection.weight").shape[1]
+
+
+def _named(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in tensors:
+        raise ValueError(f"the authors' weights lack {name}; give all three files of one model")
+    return tensors[name]
 
 
 def _our_name(name: str) -> str | None:

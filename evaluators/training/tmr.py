@@ -34,7 +34,7 @@ from evaluators.training._datasets import CHOREOGRAPHY, Subset, choreography, fo
 
 LAPTOP = ActorConfig(width=96, layers=2, heads=4, ff=192, dropout=0.0)
 Report = Callable[[float], object]
-Log = list[dict[str, float]]
+Log = list[dict[str, float | int]]
 """Step, losses and learning rate of some steps."""
 
 
@@ -68,11 +68,11 @@ class Training:
 
     clips: int = 8000
     """Training clips of choreography; a folder gives all it has."""
-    steps: int = 1500
+    steps: int = 1000
     """Optimiser steps."""
-    batch_size: int = 64
+    batch_size: int = 128
     """Clips per step, of similar length; all others of the batch are the negatives of each."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Peak rate of AdamW."""
     warmup: int = 100
     """Steps of linear warm-up."""
