@@ -1,22 +1,33 @@
 """Known corruptions of an evaluation: each metric names one, and must get worse by it.
 
-Most change what the captions ask for and leave the motion as it is, so they work for real and generated clips
-alike, and the score after a corruption is that metric's floor. Metrics that read no captions get other vectors of
-the generated clips.
+They pair clips with captions or real clips that do not fit, so they work for real and generated clips alike, and
+the score after a corruption is that metric's floor. Metrics that read no captions get other vectors of the
+generated clips.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal, TypeVar
 
 from casim.types import ActionSpan, Alignment
 from evaluators.actions import other_side
 from evaluators.protocol import EvalBatch, Space
 
+T = TypeVar("T")
+
 
 def wrong_caption(batch: EvalBatch) -> EvalBatch:
     """Every clip is judged by the caption of another one, of the same kind where the batch holds two of a kind."""
-    order = donors([wanted.kind for wanted in batch.wanted])
-    return _asking(batch, [batch.wanted[i] for i in order])
+    own = batch.reference
+    order = donors([wanted.kind for wanted in own.alignment] if own.alignment else [""] * len(batch))
+
+    def picked(values: tuple[T, ...] | None) -> tuple[T, ...] | None:
+        return None if values is None else tuple(values[i] for i in order)
+
+    texts = tuple(own.texts[i] for i in order)
+    alignment, keywords, tags = picked(own.alignment), picked(own.keywords), picked(own.tags)
+    reference = replace(own, texts=texts, alignment=alignment, keywords=keywords, tags=tags)
+    return _with_vectors(replace(batch, reference=reference), "text", order)
 
 
 def donors(kinds: Sequence[str]) -> list[int]:
@@ -42,8 +53,12 @@ def swapped_sides(batch: EvalBatch) -> EvalBatch:
 
 def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
     """In every space each clip has the caption of the clip half the batch away."""
-    half = max(len(batch) // 2, 1)
-    return _in_spaces(batch, lambda s: s if s.text is None else replace(s, text=s.text.roll(half, 0)))
+    return _with_vectors(batch, "text", _far(batch))
+
+
+def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space each clip has the real clip of the one half the batch away."""
+    return _with_vectors(batch, "real", _far(batch))
 
 
 def moved_vectors(batch: EvalBatch) -> EvalBatch:
@@ -58,6 +73,18 @@ def spread_vectors(batch: EvalBatch) -> EvalBatch:
 
 def _in_spaces(batch: EvalBatch, change: Callable[[Space], Space]) -> EvalBatch:
     return replace(batch, spaces={name: change(space) for name, space in batch.spaces.items()})
+
+
+def _far(batch: EvalBatch) -> list[int]:
+    half = max(len(batch) // 2, 1)
+    return [(i + half) % len(batch) for i in range(len(batch))]
+
+
+def _with_vectors(batch: EvalBatch, part: Literal["text", "real"], donors: Sequence[int]) -> EvalBatch:
+    """The batch with one part of every space (if it has it) taken from other rows."""
+    found = {name: getattr(space, part) for name, space in batch.spaces.items()}
+    moved = {name: {part: rows if rows is None else rows[list(donors)]} for name, rows in found.items()}
+    return replace(batch, spaces={name: replace(s, **moved[name]) for name, s in batch.spaces.items()})
 
 
 def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:

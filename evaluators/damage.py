@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -19,14 +18,14 @@ from casim.features import FeatureSpec, from_clips, normalise
 from casim.mirror import mirror_joints
 from casim.types import Alignment, MotionBatch, frame_mask
 from evaluators.actions import other_side
-from evaluators.corruption import donors
+from evaluators.corruption import wrong_caption
 from evaluators.movement import Movement, held
 from evaluators.phrases import opposite
 from evaluators.protocol import EvalBatch
 
 Damage = Callable[[EvalBatch], EvalBatch]
 """Changes joints, mask or captions of a batch, and leaves its features as they are (`damaged` writes them anew)."""
-T = TypeVar("T")
+
 
 SLIDE = 0.6
 """Speed of a slid foot, m/s."""
@@ -130,15 +129,7 @@ def truncated(batch: EvalBatch) -> EvalBatch:
 
 def wrong_text(batch: EvalBatch) -> EvalBatch:
     """Every clip has the caption of another one, of the same kind where kinds are known and the batch holds two."""
-    own = batch.reference
-    order = donors([wanted.kind for wanted in own.alignment] if own.alignment else [""] * len(batch))
-
-    def picked(values: tuple[T, ...] | None) -> tuple[T, ...] | None:
-        return None if values is None else tuple(values[i] for i in order)
-
-    texts = tuple(own.texts[i] for i in order)
-    reference = replace(own, texts=texts, alignment=picked(own.alignment), tags=picked(own.tags))
-    return _asking(batch, replace(reference, keywords=picked(own.keywords)))
+    return _asking(batch, wrong_caption(batch).reference)
 
 
 def opposite_text(batch: EvalBatch) -> EvalBatch:

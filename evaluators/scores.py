@@ -1,6 +1,6 @@
 """From one row per judged clip to the entries of a record: groups of captions, arms, and differences of arms."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Any, cast
 
@@ -26,10 +26,11 @@ UNSEEDED = -1
 """Stands in the seed column of rows that no training made."""
 
 
-def metrics() -> dict[str, ItemMetric]:
-    """The metrics that give a value per clip, by name."""
+def metrics(spaces: Collection[str] = ()) -> dict[str, ItemMetric]:
+    """The metrics that give a value per clip, by name; those that read vectors if these are in `spaces`."""
     found = {name: plugins.load(Metric, "evaluators.metrics", name) for name in plugins.names("evaluators.metrics")}
-    return {name: metric() for name, metric in found.items() if issubclass(metric, ItemMetric)}
+    items = {name: metric() for name, metric in found.items() if issubclass(metric, ItemMetric)}
+    return {name: metric for name, metric in items.items() if getattr(metric, "space", None) in (None, *spaces)}
 
 
 def judge(batch: EvalBatch, arm: str, seed: int, split: str) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def judge(batch: EvalBatch, arm: str, seed: int, split: str) -> pd.DataFrame:
         "is_reversed": [t.is_reversed for t in truth],
         "text": batch.reference.texts,
     }
-    return pd.DataFrame(rows | {name: m.per_item(batch).numpy() for name, m in metrics().items()})
+    return pd.DataFrame(rows | {name: m.per_item(batch).numpy() for name, m in metrics(batch.spaces).items()})
 
 
 def judge_real(batch: EvalBatch, split: str) -> pd.DataFrame:
@@ -85,7 +86,8 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
     """
     results: dict[str, Measure] = {}
     pairs = list(combinations(dict.fromkeys(rows["arm"][rows["seed"] != UNSEEDED]), 2))
-    for name, metric in metrics().items():
+    judged = {name: m for name, m in metrics(plugins.names("evaluators.embed")).items() if name in rows}
+    for name, metric in judged.items():
         for split in dict.fromkeys(rows["split"]):
             for group in GROUPS:
                 part = in_group(_where(rows, rows["split"] == split), group)

@@ -53,7 +53,7 @@ class MiniLM(TextEncoder):
         if missing:
             raise FileNotFoundError(f"{self.folder.name} holds no BERT-like model: it lacks {', '.join(missing)}")
         settings = json.loads((self.folder / "config.json").read_bytes())
-        self.width = settings["hidden_size"]
+        self.width = settings.get("hidden_size") or settings["dim"]  # as DistilBERT calls it
         self.max_words = _limit(self.folder, settings["max_position_embeddings"], config.max_words)
 
     def identity(self) -> str:
