@@ -186,7 +186,7 @@ def test_items(evaluated):
 def test_noise_is_the_same_for_all_runs_and_new_for_every_repeat(toys):
     model = TextToMotion.load(toys[0])
     clips = model.dataset().split("test")
-    asked = runs._batches("test", clips, Protocol(repeats=2, batch_size=5))
+    asked = runs.batches("test", clips, Protocol(repeats=2, batch_size=5))
     assert len(asked) == 6  # three batches, twice
     first, again = (runs.generate(model, asked[0], Protocol()).motion for _ in range(2))
     torch.testing.assert_close(first, again)
