@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from casim.suites import Cell
 from casim.train import command
@@ -23,31 +24,31 @@ PATIENCE = 60.0
 """Seconds that trainings of a killed command get to save and end."""
 
 
-class Job(Protocol):
+class Job(ABC):
     """A training under way."""
 
+    @abstractmethod
     def poll(self) -> int | None:
         """Its exit code, None while it runs."""
-        ...
 
+    @abstractmethod
     def stop(self) -> None:
         """Asks it to save and end."""
-        ...
 
+    @abstractmethod
     def kill(self) -> None:
         """Ends it at once."""
-        ...
 
+    @abstractmethod
     def reason(self) -> str:
         """The last line that it wrote."""
-        ...
 
 
 Start = Callable[[Cell], Job]
 """Begins or continues a cell."""
 
 
-class Process:
+class Process(Job):
     """A training as a process of this machine, with one thread; what it writes goes to a log."""
 
     def __init__(self, out: Path, lock: int, cell: Cell) -> None:
@@ -130,7 +131,7 @@ class Slurm:
     """CPU threads per cell."""
 
 
-class Submitted:
+class Submitted(Job):
     """A training as a job of a cluster."""
 
     def __init__(self, job: Any) -> None:
@@ -146,7 +147,8 @@ class Submitted:
         """Cancels the job: the cluster sends SIGTERM first, at which the training saves."""
         self.job.cancel()
 
-    kill = stop
+    def kill(self) -> None:
+        """The cluster ends a cancelled job by itself."""
 
     def reason(self) -> str:
         """The last line of the job's log."""
