@@ -219,12 +219,12 @@ class TextToMotion(nn.Module):
 
 def _wider(
     seen: Sequence[int], canvas: int, generator: torch.Generator, device: torch.device
-) -> Callable[[int], Float[Tensor, "batch {canvas} feats"]]:
+) -> Callable[[int], Float[Tensor, "batch canvas feats"]]:
     """The sampler's noise for `canvas` frames: in those seen the same as for a model that works on these alone."""
     beyond = torch.Generator().manual_seed(generator.initial_seed() + 1)
     batch, frames, feats = seen
 
-    def noise(step: int) -> Float[Tensor, "batch {canvas} feats"]:
+    def noise(step: int) -> Float[Tensor, "batch canvas feats"]:
         parts = (
             normal((batch, frames, feats), generator, device),
             normal((batch, canvas - frames, feats), beyond, device),

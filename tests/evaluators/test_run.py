@@ -99,6 +99,12 @@ def test_seeds_of_an_arm_and_other_arms_are_comparable(here):
     ]
 
 
+def test_padding_makes_no_other_data(here):
+    data = {**CONFIG["data"], "is_padded_full": True}
+    names = write(here / "a"), write(here / "b", recipe="other", data=data)
+    assert [run.arm for run in runs.find_runs(names)] == ["choreography_casim", "other"]
+
+
 @pytest.mark.parametrize("argv", [("--samples", "0"), ("--protocol", "slow"), ("--steps", "many")])
 def test_bad_options(here, capsys, argv):
     assert cli.run(runs.main, [write(here / "a"), *argv]) == 2
