@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool
 
 from analysis import statistics as s
@@ -108,6 +109,7 @@ def _motions(examples: Examples, evidence: Evidence, choice: Choice, seed: int) 
     model, rows = examples.model, list(examples.chosen)
     clips = examples.split.batch([examples.items[row] for row in rows])
     motion = model.sample(clips.texts, clips.lengths.tolist(), seed=seed)
+    motion = F.pad(motion, (0, 0, 0, clips.mask.shape[1] - motion.shape[1]))  # as wide as the clips are padded
     maps = capture(model, replace(clips, motion=motion.cpu()), choice, seed).maps
     real = model.joints(clips.motion.to(model.device))
     with torch.no_grad():

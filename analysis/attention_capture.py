@@ -19,7 +19,7 @@ from casim.diffusion import DiffusionBackbone, Step, normal
 from casim.injection import Fixed
 from casim.nn.attention import record_attention
 from casim.text_to_motion import TextToMotion
-from casim.types import MotionBatch, TextTokens
+from casim.types import MotionBatch, TextTokens, frame_mask
 
 BATCH = 50
 """Clips per forward pass."""
@@ -204,8 +204,9 @@ def capture_sampling(
     if choice.steps:
         check_steps(backbone, choice.steps)
     text = model.encode([prompt])
-    mask = torch.ones(1, frames, dtype=torch.bool)
-    layout, tables = _layout(model, text, frames), {}
+    canvas = model.canvas(frames)
+    mask = frame_mask([frames], canvas)
+    layout, tables = _layout(model, text, canvas), {}
 
     def take(step: Step) -> None:
         conditional = {name: weights[:1] for name, weights in recorded.items()}  # the other half is unconditional
@@ -222,5 +223,6 @@ def capture_sampling(
         for part in ("maps", "sink", "text_mass")
     )
     joints = model.joints(motion)[0].cpu().numpy()
+    maps, sink = maps[..., :frames], sink[..., :frames]
     captured = Captured(tuple(steps), maps.mean(2), maps.mean(1), sink.mean((1, 2)), mass.mean((1, 2)))
     return Drawn(captured, text.words[0].words, joints)

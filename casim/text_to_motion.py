@@ -1,6 +1,6 @@
 """A whole text-to-motion model: frozen text encoder, injection and backbone, with what its features mean."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from casim import checkpoint, plugins
+from casim.diffusion import normal
 from casim.features import FeatureSpec, denormalise, to_joints
 from casim.guidance import Guided
 from casim.injection import KINDS
@@ -123,6 +124,11 @@ class TextToMotion(nn.Module):
         scale = self.setup.sampling.guidance if scale is None else scale
         return Guided(self.injection(text), self.injection.null(text) if scale != 1.0 else None, scale)
 
+    def canvas(self, frames: int) -> int:
+        """How many frames the backbone works on when `frames` are wanted: all that it was trained with, if it was
+        trained with padded frames in view, and what is not wanted is cut off."""
+        return frames if getattr(self.setup.backbone, "use_frame_mask", True) else self.max_frames
+
     @torch.no_grad()
     def sample(
         self,
@@ -134,7 +140,7 @@ class TextToMotion(nn.Module):
     ) -> Float[Tensor, "batch frames feats"]:
         """Normalised motions of `lengths` frames, zero behind each; `options` (sampler, steps) override the run's.
 
-        Noise comes from (seed, batch): the same call to two models gives both the same noise.
+        Noise comes from (seed, batch): the same call to two models gives both the same noise in the frames wanted.
 
         Raises:
             ValueError: no text, or more frames than the model was trained for.
@@ -152,7 +158,12 @@ class TextToMotion(nn.Module):
         options = own | {name: value for name, value in options.items() if value is not None}
         generator = torch.Generator().manual_seed(seed)
         mask = frame_mask(lengths).to(self.device)
-        return self.backbone.sample(self.guided(texts, guidance), mask, generator, **options)
+        if (canvas := self.canvas(longest)) == longest:
+            return self.backbone.sample(self.guided(texts, guidance), mask, generator, **options)
+        whole = torch.ones(len(mask), canvas, dtype=torch.bool, device=self.device)
+        options = {"noise": _wider((*mask.shape, self.spec.dims), canvas, generator, self.device)} | options
+        motion = self.backbone.sample(self.guided(texts, guidance), whole, generator, **options)
+        return motion[:, :longest] * mask[..., None]
 
     def joints(self, motion: Float[Tensor, "batch frames feats"]) -> Float[Tensor, "batch frames joints xyz"]:
         """Joint positions of normalised motions, in the dataset's unit (metres; KIT: millimetres)."""
@@ -204,3 +215,20 @@ class TextToMotion(nn.Module):
         model = TextToMotion(setup, dataset.spec, dataset.mean, dataset.std, longest)
         model.__dict__["_dataset"] = dataset
         return model
+
+
+def _wider(
+    seen: Sequence[int], canvas: int, generator: torch.Generator, device: torch.device
+) -> Callable[[int], Float[Tensor, "batch canvas feats"]]:
+    """The sampler's noise for `canvas` frames: in those seen the same as for a model that works on these alone."""
+    beyond = torch.Generator().manual_seed(generator.initial_seed() + 1)
+    batch, frames, feats = seen
+
+    def noise(step: int) -> Float[Tensor, "batch canvas feats"]:
+        parts = (
+            normal((batch, frames, feats), generator, device),
+            normal((batch, canvas - frames, feats), beyond, device),
+        )
+        return torch.cat(parts, 1)
+
+    return noise

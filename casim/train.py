@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from casim import checkpoint, cli
-from casim.recipes import RECIPES, Recipe, Training, named
+from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
 from casim.trainer import STATE, Trainer
 
 
@@ -39,29 +39,37 @@ def command(argv: Sequence[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         Console().print(_overview(), soft_wrap=True, highlight=False)
         return 0 if argv else 2
-    return cli.guarded(lambda: _parsed(argv))
+    return cli.guarded(lambda: train(*parse(argv)))
 
 
 def _overview() -> str:
-    rows = "\n".join(f"  [bold]{name}[/]  {named(name).about.splitlines()[0]}" for name in RECIPES)
+    shown = [name for name in RECIPES if not name.startswith(tuple(CONFOUNDS))]
+    rows = "\n".join(f"  [bold]{name}[/]  {named(name).about.splitlines()[0]}" for name in shown)
+    families = "\n".join(f"  [bold]{p}_{FACTORS[0].name} ... {p}_{FACTORS[-1].name}[/]" for p in CONFOUNDS)
     return (
         "usage: python -m casim.train RECIPE [--out FOLDER] [--resume] [--training.seed N] ...\n"
-        f"       python -m casim.train RECIPE --help   lists every field with its default\n\nrecipes:\n{rows}"
+        f"       python -m casim.train RECIPE --help   lists every field with its default\n\nrecipes:\n{rows}\n"
+        f"\nfour-factor ablation, {len(FACTORS)} cells each (python -m casim.suite trains them):\n{families}"
     )
 
 
-def _parsed(argv: Sequence[str]) -> int:
+def parse(argv: Sequence[str]) -> tuple[Recipe, Options]:
+    """The recipe with its overrides, and the options, that a command line asks for.
+
+    Raises:
+        ValueError: no such recipe.
+    """
     recipe = named(argv[0])
 
-    def train_recipe(
+    def given(
         options: Annotated[Options, tyro.conf.arg(name="")],
         setup: Annotated[Any, tyro.conf.arg(name="")] = recipe.setup,
         training: Training = recipe.training,
-    ) -> int:
-        return train(Recipe(recipe.name, recipe.about, setup, training), options)
+    ) -> tuple[Recipe, Options]:
+        return Recipe(recipe.name, recipe.about, setup, training), options
 
-    train_recipe.__doc__ = recipe.about
-    return tyro.cli(train_recipe, args=argv[1:], prog=f"python -m casim.train {recipe.name}")
+    given.__doc__ = recipe.about
+    return tyro.cli(given, args=argv[1:], prog=f"python -m casim.train {recipe.name}")
 
 
 def train(recipe: Recipe, options: Options) -> int:
@@ -94,15 +102,18 @@ def _check_folder(folder: Path, recipe: Recipe, options: Options) -> None:
 
 
 def _check_same(saved: dict[str, Any], recipe: Recipe) -> None:
-    own = _flat(recipe.to_json())
-    before = {key: value for key, value in _flat(saved).items() if key in own}
+    if changed := differences(saved, recipe):
+        raise ValueError(f"cannot resume with another config: {changed}; use the old value or another --out")
+
+
+def differences(saved: dict[str, Any], recipe: Recipe) -> str:
+    """What a saved config has otherwise than `recipe`, in words; empty if nothing."""
+    own, before = _flat(recipe.to_json()), _flat(saved)
     differing = [key for key in own if own[key] != before.get(key)]
-    if differing:
-        key = differing[0]
-        raise ValueError(
-            f"cannot resume with another config: {key} was {before.get(key)!r} and is now {own[key]!r}"
-            f" ({len(differing)} fields differ); use the old value or another --out"
-        )
+    if not differing:
+        return ""
+    key = differing[0]
+    return f"{key} was {before.get(key)!r} and is now {own[key]!r} ({len(differing)} fields differ)"
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

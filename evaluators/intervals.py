@@ -5,9 +5,9 @@ other trainings would give other numbers. So both are resampled, independently o
 Owen 2007, "The pigeonhole bootstrap"). With a single seed only items can be resampled, and the interval says
 nothing about training.
 
-Differences of two arms use the same resampled items for both (each arm was asked the same prompts from the same
-noise) and resample the seeds of each arm by themselves: seed k of one arm has no more to do with seed k of the
-other than with seed j. All functions are pure; the same `Resampling` gives the same interval.
+Differences of arms use the same resampled items for all (each arm was asked the same prompts from the same noise)
+and resample the seeds of each arm by themselves: seed k of one arm has no more to do with seed k of the other than
+with seed j. All functions are pure; the same `Resampling` gives the same interval.
 
 Simulated coverage of the nominal 95 % (variances of prompts and residual 1; `tests/evaluators/test_intervals.py`
 repeats a part): seed variance .3: 30 prompts x 3 seeds .92, 300 x 3 .81, 30 x 5 .94, 100 x 10 .93; seed variance
@@ -15,6 +15,7 @@ repeats a part): seed variance .3: 30 prompts x 3 seeds .92, 300 x 3 .81, 30 x 5
 interval. Where all items have the same value (all right, all wrong) the interval has no width: look at `n`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,7 +68,7 @@ def mean_interval(values: Float[np.ndarray, "seeds items"], how: Resampling = DE
     """
     if np.isnan(values).all():
         return None
-    draws = _replicates(values, "a", how)
+    draws = _replicates(values, 0, how)
     return Estimate(float(np.nanmean(values)), _percentiles(draws, how), _items(values))
 
 
@@ -82,11 +83,44 @@ def difference_interval(
     pairs: leaving out an item because the *other* arm has no value for it would change what an arm's own number
     means.
     """
-    if np.isnan(a).all() or np.isnan(b).all():
+    return contrast_interval((a, b), (1.0, -1.0), how)
+
+
+Arms = Sequence[Float[np.ndarray, "_ items"]]
+"""Scores of several arms, each seeds x items; the same items in all, any number of seeds in each."""
+
+
+def contrast_interval(arms: Arms, weights: Sequence[float], how: Resampling = DEFAULT) -> Estimate | None:
+    """Weighted sum of the means of several arms, with its interval. None if an arm has no value at all."""
+    if any(np.isnan(arm).all() for arm in arms):
         return None
-    draws = _replicates(a, "a", how) - _replicates(b, "b", how)
-    value = float(np.nanmean(a) - np.nanmean(b))
-    return Estimate(value, _percentiles(draws, how), min(_items(a), _items(b)))
+    value, draws = _contrast(arms, weights, how)
+    return Estimate(value, _percentiles(draws, how), min(map(_items, arms)))
+
+
+def ratio_interval(
+    arms: Arms, top: Sequence[float], bottom: Sequence[float], how: Resampling = DEFAULT
+) -> Estimate | None:
+    """One weighted sum of the arms' means divided by another, both from the same replicates, with its interval.
+
+    None if an arm has no value, or if the interval of the divisor holds 0: then no interval bounds the quotient
+    (Fieller 1954).
+    """
+    divisor = contrast_interval(arms, bottom, how)
+    if divisor is None or divisor.interval is None or divisor.interval[0] <= 0 <= divisor.interval[1]:
+        return None
+    (above, over), (below, under) = (_contrast(arms, weights, how) for weights in (top, bottom))
+    quotients = np.divide(over, under, out=np.full_like(over, np.nan), where=under != 0)
+    return Estimate(above / below, _percentiles(quotients, how), divisor.n)
+
+
+def _contrast(
+    arms: Arms, weights: Sequence[float], how: Resampling
+) -> tuple[float, Float[np.ndarray, " resamples"]]:
+    """The weighted sum of means, and that of every replicate."""
+    value = sum(weight * float(np.nanmean(arm)) for weight, arm in zip(weights, arms, strict=True))
+    draws = [weight * _replicates(arm, i, how) for i, (weight, arm) in enumerate(zip(weights, arms, strict=True))]
+    return value, np.sum(draws, axis=0)
 
 
 def paired_interval(
@@ -103,14 +137,14 @@ def _items(values: Float[np.ndarray, "seeds items"]) -> int:
 
 
 def _replicates(
-    values: Float[np.ndarray, "seeds items"], arm: str, how: Resampling
+    values: Float[np.ndarray, "seeds items"], arm: int, how: Resampling
 ) -> Float[np.ndarray, " resamples"]:
-    """The weighted mean of every replicate: counts of items times counts of seeds as weights."""
+    """The weighted mean of every replicate of arm `arm` (0, 1, ...): counts of items times counts of seeds."""
     seeds, items = values.shape
     item_counts = _counts(items, items, how.resamples, (how.seed, 0))
     # A resample of all S seeds understates their variance by (S-1)/S, a third of it at three seeds; S-1 draws are
     # unbiased (Rao and Wu 1988).
-    seed_counts = _counts(seeds, max(seeds - 1, 1), how.resamples, (how.seed, 1 if arm == "a" else 2))
+    seed_counts = _counts(seeds, max(seeds - 1, 1), how.resamples, (how.seed, 1 + arm))
     if seeds == 1:
         seed_counts = np.ones_like(seed_counts)
     known = ~np.isnan(values)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from rich.progress import Progress
 
 from casim import checkpoint, cli, plugins, record
@@ -126,8 +127,8 @@ def evaluate(
     # Everything that wrong input can spoil has been read by now; from here on there is a record on disk.
     with record.opened(written, out):
         parts = [_real(oracle, dataset, protocol, split) for split in protocol.splits]
-        asked = [batch for split in clips for batch in _batches(split, clips[split], protocol)]
-        parts += _generated(list(zip(runs, models, strict=True)), asked, protocol, oracle, progress)
+        asked = [batch for split in clips for batch in batches(split, clips[split], protocol)]
+        parts += generated(list(zip(runs, models, strict=True)), asked, protocol, oracle, progress)
         rows = scores.average_repeats(pd.concat(parts, ignore_index=True))
         written.results = scores.measures(rows, protocol.resampling, protocol.in_words())
         blank = rows.assign(seed=rows["seed"].where(rows["seed"] != scores.UNSEEDED).astype("Int64"))
@@ -156,14 +157,14 @@ def _real(oracle: oracles.Oracle, dataset: MotionDataset, protocol: Protocol, sp
     return scores.judge_real(oracles.look(oracle, EvalBatch(real.motion, real.mask, real), mean, std), split)
 
 
-def _generated(
+def generated(
     runs: list[tuple[Run, TextToMotion]],
     asked: list["Asked"],
     protocol: Protocol,
     oracle: oracles.Oracle,
     progress: Progress | None,
 ) -> Iterator[pd.DataFrame]:
-    """Rows of every run's motions, batch by batch."""
+    """Rows of every run's motions, one for each clip asked for, batch by batch."""
     task = progress.add_task("generating", total=len(runs) * len(asked)) if progress else None
     for run, model in runs:
         for batch in asked:
@@ -199,10 +200,11 @@ def generate(model: TextToMotion, asked: Asked, protocol: Protocol) -> EvalBatch
         sampler=protocol.sampler,
         steps=protocol.steps,
     )
+    motion = F.pad(motion, (0, 0, 0, asked.real.mask.shape[1] - motion.shape[1]))  # as the clips are padded
     return EvalBatch(motion.cpu(), asked.real.mask, asked.real)
 
 
-def _batches(split: str, clips: Clips, protocol: Protocol) -> list[Asked]:
+def batches(split: str, clips: Clips, protocol: Protocol) -> list[Asked]:
     """The captions in order of length, so that little is padded; each batch and repeat from its own noise."""
     items = sorted(choose(len(clips), protocol), key=lambda item: (int(clips.lengths[item]), item))
     parts = [items[i : i + protocol.batch_size] for i in range(0, len(items), protocol.batch_size)]
@@ -243,7 +245,8 @@ def _run(name: str) -> Run:
 
 
 def _check_comparable(a: Run, b: Run) -> None:
-    if a.config["data"] != b.config["data"]:
+    data = [{k: v for k, v in run.config["data"].items() if k != "is_padded_full"} for run in (a, b)]
+    if data[0] != data[1]:  # the same clips, however far they are padded in training
         raise ValueError(f"{a.name} and {b.name} were trained on different data; score them in two commands")
     if a.name == b.name:
         raise ValueError(f"two runs are called {a.name}; rename a folder, so that the record can tell them apart")

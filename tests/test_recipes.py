@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from casim import plugins
 from casim.official import casim_mdm, mdm
-from casim.recipes import RECIPES, named
+from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Factors, named
 from casim.text_to_motion import Setup
 
 CLIP_WIDTH = 512
@@ -111,6 +112,51 @@ def test_pairs_differ_in_their_injection_only(tokens: str, pooled: str) -> None:
 def test_pairs_have_equal_numbers_of_parameters(tokens: str, pooled: str) -> None:
     one, other = (sum(p.numel() for p in parts(name, 256).parameters()) for name in (tokens, pooled))
     assert one == other > 0
+
+
+@pytest.mark.parametrize("prefix", CONFOUNDS)
+def test_confounds_differ_in_their_factors_only(prefix: str) -> None:
+    """A factor turned over changes the fields that it stands for, and no others."""
+    fields = {
+        "tokens": {"injection.plugin", "injection.pool", "injection.to_frames"},
+        "window": {"text.max_words"},
+        "mask": {"backbone.use_frame_mask", "data.is_padded_full"},
+        "norm": {"backbone.has_final_norm"},
+    }
+    for cell in FACTORS:
+        own = named(f"{prefix}_{cell.name}")
+        assert Factors.of(own.setup) == cell
+        assert not own.setup.backbone.is_pre_norm
+        for factor, expected in fields.items():
+            other = named(f"{prefix}_{replace(cell, **{factor: not getattr(cell, factor)}).name}")
+            one, two = flat(own.to_json()), flat(other.to_json())
+            assert {key for key in one | two if one.get(key) != two.get(key)} == expected | {"recipe"}
+
+
+def test_the_ends_of_the_confounds_are_mdm_and_casim() -> None:
+    bare, whole = (named(f"confound_{FACTORS[i].name}").setup for i in (0, -1))
+    mdm_row, casim_row = (named(name).setup for name in ("mdm_decoder_humanml3d", "casim_mdm_decoder_humanml3d"))
+    for own, paper in ((bare, mdm_row), (whole, casim_row)):
+        assert own.text.max_words == paper.text.window
+        assert own.data.is_padded_full == paper.data.is_padded_full
+        assert plugins.plugin_name(own.injection) == plugins.plugin_name(paper.injection)
+        for switch in ("use_frame_mask", "has_final_norm", "is_pre_norm"):
+            assert getattr(own.backbone, switch) == getattr(paper.backbone, switch)
+
+
+@pytest.mark.parametrize("prefix", CONFOUNDS)
+def test_tokens_and_pooled_cells_have_equal_numbers_of_parameters(prefix: str) -> None:
+    for norm in ("norm", "nonorm"):
+        names = (f"{prefix}_{injection}_77_mask_{norm}" for injection in ("tokens", "pooled"))
+        one, other = (sum(p.numel() for p in parts(name, 256).parameters()) for name in names)
+        assert one == other > 0
+
+
+def flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    inner = (flat(value, f"{prefix}.{key}".lstrip(".")) for key, value in values.items())
+    return {key: value for part in inner for key, value in part.items()}
 
 
 def test_recipes_load_no_heavy_library() -> None:

@@ -1,5 +1,6 @@
 """The whole model: saved and loaded, sampled by seed, and its refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,49 @@ def test_seed_decides_the_sample(model: TextToMotion) -> None:
     assert one.shape == (2, 31, 67)
     assert (one[1, 23:] == 0).all()
     assert torch.isfinite(model.joints(one)).all()
+
+
+def sampled(use_frame_mask: bool, texts: list[str], lengths: list[int]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """A sample of a fresh model, and the states that its backbone went through."""
+    backbone = replace(BACKBONE, use_frame_mask=use_frame_mask)
+    setup = Setup(DATA, Hashed.Config(width=19), Casim.Config(), backbone, SamplingConfig("ddim", 3))
+    torch.manual_seed(5)
+    model = TextToMotion.for_dataset(setup, plugins.build(DATA)).eval()
+    states: list[torch.Tensor] = []
+    return model.sample(texts, lengths, seed=1, after_step=lambda step: states.append(step.x_0)), states
+
+
+def test_a_model_that_sees_padding_works_on_all_its_frames() -> None:
+    motion, states = sampled(False, TEXTS, [31, 23])
+    assert {state.shape for state in states} == {(2, 37, 67)}
+    assert motion.shape == (2, 31, 67)
+    assert (motion[1, 23:] == 0).all()
+    torch.testing.assert_close(motion[0], states[-1][0, :31])  # the last step adds no noise
+    longer, _ = sampled(False, TEXTS, [31, 31])  # it is not told how many are wanted
+    torch.testing.assert_close(longer[1, :23], motion[1, :23])
+    assert longer[1, 23:].any()
+
+
+def test_a_model_that_hides_padding_works_on_the_frames_wanted() -> None:
+    _, states = sampled(True, TEXTS, [31, 23])
+    assert {state.shape for state in states} == {(2, 31, 67)}
+
+
+def test_both_start_from_the_same_noise_in_the_frames_wanted() -> None:
+    """A network that gives zero leaves the noise to be seen: x_1 is then a multiple of x_T."""
+    found = []
+    for use_frame_mask in (True, False):
+        backbone = replace(BACKBONE, use_frame_mask=use_frame_mask)
+        setup = Setup(DATA, Hashed.Config(width=19), Casim.Config(), backbone, SamplingConfig("ddpm", 3))
+        model = TextToMotion.for_dataset(setup, plugins.build(DATA))
+        for parameter in model.parameters():
+            torch.nn.init.zeros_(parameter)
+        states: list[torch.Tensor] = []
+        model.sample(TEXTS, [31, 23], seed=1, after_step=lambda step, kept=states: kept.append(step.x))
+        found.append(torch.stack(states))
+    assert found[0].std() > 0.1
+    torch.testing.assert_close(found[0], found[1][:, :, :31])
+    assert found[1][0, :, 31:].std() > 0.1
 
 
 def test_untrained_differs_and_leaves_the_random_state_alone(model: TextToMotion) -> None:

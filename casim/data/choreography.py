@@ -88,6 +88,8 @@ class Choreography(MotionDataset):
         """Shortest clip, frames at 20 per second; from 20. In any range but the default, lengths are uniform."""
         max_frames: int = NATURAL_RANGE[1]
         """Longest clip; up to 196."""
+        is_padded_full: bool = False
+        """Pad every batch to `max_frames` instead of to its longest clip, for models that see padded frames."""
         spec: FeatureSpec = field(default_factory=lambda: FeatureSpec(converter="fixed", subset="essential"))
 
     def __init__(self, config: Config):
@@ -111,24 +113,25 @@ class Choreography(MotionDataset):
         if name not in SPLITS:
             raise ValueError(f"unknown split {name!r}; choreography has {', '.join(SPLITS)}")
         if name not in self._made:
-            self._made[name] = ChoreographyClips(plans(self.config, name), self.spec)
+            frames = self.config.max_frames if self.config.is_padded_full else None
+            self._made[name] = ChoreographyClips(plans(self.config, name), self.spec, frames)
         return self._made[name]
 
 
 class ChoreographyClips(Clips):
     """Clips of one split; features are made at once when the split is first asked for."""
 
-    def __init__(self, plans: tuple[Plan, ...], spec: FeatureSpec):
-        self.plans, self.spec = plans, spec
+    def __init__(self, plans: tuple[Plan, ...], spec: FeatureSpec, frames: int | None = None):
+        self.plans, self.spec, self.frames = plans, spec, frames
         self.ids = tuple(plan.id for plan in plans)
         self.lengths = np.array([plan.frames for plan in plans], dtype=np.int64)
-        self.features = _features(plans, spec)
+        self.features = _features(plans, spec, frames or int(self.lengths.max()))
         self.mean, self.std = torch.zeros(spec.dims), torch.ones(spec.dims)
 
     def batch(self, items: Sequence[int], seed: int | None = None) -> MotionBatch:
         """The clips `items`, whole; each has one caption, so `seed` changes nothing."""
         plans = [self.plans[i] for i in items]
-        mask = frame_mask([plan.frames for plan in plans])
+        mask = frame_mask([plan.frames for plan in plans], self.frames)
         rows = self.features[torch.as_tensor(list(items)), : mask.shape[1]]
         motion = (rows - self.mean) / self.std * mask[..., None]
         texts, ids = tuple(p.text for p in plans), tuple(p.id for p in plans)
@@ -170,10 +173,11 @@ def _motions(plans: Sequence[Plan], style: Float[np.ndarray, "clips numbers"]) -
     )
 
 
-def _features(plans: tuple[Plan, ...], spec: FeatureSpec) -> Float[torch.Tensor, "clips frames feats"]:
+def _features(
+    plans: tuple[Plan, ...], spec: FeatureSpec, frames: int
+) -> Float[torch.Tensor, "clips {frames} feats"]:
     """Features of all clips, zero-padded; the tail of a chunk's shorter clips stands still and is cut off."""
-    longest = max(plan.frames for plan in plans)
-    out = torch.zeros(len(plans), longest, spec.dims)
+    out = torch.zeros(len(plans), frames, spec.dims)
     order = sorted(range(len(plans)), key=lambda i: plans[i].frames)
     for at in range(0, len(order), CHUNK):
         items = order[at : at + CHUNK]
@@ -183,7 +187,7 @@ def _features(plans: tuple[Plan, ...], spec: FeatureSpec) -> Float[torch.Tensor,
 
 
 def _statistics(clips: ChoreographyClips) -> tuple[Float[np.ndarray, " feats"], Float[np.ndarray, " feats"]]:
-    mask = frame_mask(clips.lengths.tolist())
+    mask = frame_mask(clips.lengths.tolist(), clips.features.shape[1])
     rows = clips.features[mask].double()
     std = rows.std(0)
     return rows.mean(0).float().numpy(), std.clamp(min=0.3 * float(std.median())).float().numpy()

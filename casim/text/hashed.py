@@ -40,6 +40,8 @@ class Hashed(TextEncoder):
         """Most tokens of a prompt, start marker included."""
         seed: int = 0
         """Another seed gives every word another row."""
+        truncate: bool = False
+        """Cut longer prompts to `max_words` tokens instead of refusing them."""
 
     def __init__(self, config: Config) -> None:
         for name in ("width", "max_words"):
@@ -52,13 +54,17 @@ class Hashed(TextEncoder):
         self._rows = torch.zeros(0, config.width)
 
     def encode(self, texts: Sequence[str]) -> TextTokens:
-        """Rows, mask, mean row and word map of the prompts."""
+        """Rows, mask, mean row and word map of the prompts.
+
+        With `truncate` the words behind the cut have no tokens; they stay in the list of words.
+        """
         words = [words_of(text) for text in texts]
-        self.check(texts, [1 + len(w) for w in words])
-        rows = self._lookup([word for w in words for word in (START, *w)])
-        maps = [WordMap(w, (SPECIAL, *range(len(w)))) for w in words]
+        kept = [w[: self.max_words - 1] for w in words] if self.config.truncate else words
+        self.check(texts, [1 + len(w) for w in kept])
+        rows = self._lookup([word for w in kept for word in (START, *w)])
+        maps = [WordMap(w, (SPECIAL, *range(len(k)))) for w, k in zip(words, kept, strict=True)]
         text = TextTokens.from_rows(rows, torch.zeros(len(words), 1, self.width), maps)
-        counts = torch.tensor([[max(len(w), 1)] for w in words])
+        counts = torch.tensor([[max(len(k), 1)] for k in kept])
         mean = text.tokens[:, 1:].sum(1) / counts
         return TextTokens(text.tokens, text.mask, mean[:, None], text.words)
 

@@ -7,8 +7,8 @@ Source: W. Wang et al., "MiniLM", 2020 (arXiv:2002.10957); N. Reimers and I. Gur
 (arXiv:1908.10084); model card of sentence-transformers/all-MiniLM-L6-v2.
 
 Differences from the model card: the pooled vector is the mean over all real tokens as there, but it is not scaled
-to unit length afterwards, so that pooled and token conditioning see one scale. Too long a prompt is an error, it is
-not cut.
+to unit length afterwards, so that pooled and token conditioning see one scale. Too long a prompt is an error unless
+`truncate` is on.
 """
 
 import hashlib
@@ -45,6 +45,8 @@ class MiniLM(TextEncoder):
         """Empty: the PyPI package's all-MiniLM-L6-v2. Else a folder, or the hub name, of a BERT-like model."""
         max_words: int | None = None
         """Most tokens of a prompt, markers included; None: as many as the model was made for."""
+        truncate: bool = False
+        """Cut longer prompts to the window, keeping the end marker, instead of refusing them."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -95,12 +97,21 @@ class MiniLM(TextEncoder):
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> TextTokens:
-        """Last hidden states, mask, mean state and word map of the prompts."""
+        """Last hidden states, mask, mean state and word map of the prompts.
+
+        With `truncate` the words behind the cut have no tokens; they stay in the list of words.
+        """
         ids, maps = self.tokenize(texts)
+        if self.config.truncate:
+            ids = [self._cut(row) for row in ids]
+            maps = [WordMap(m.words, tuple(self._cut(m.token_word))) for m in maps]
         self.check(texts, [len(row) for row in ids])
         states = [self.model(input_ids=torch.tensor([row])).last_hidden_state[0] for row in ids]
         pooled = torch.stack([state.mean(0, keepdim=True) for state in states])  # batch slots width
         return TextTokens.from_rows(torch.cat(states), pooled, maps)
+
+    def _cut(self, row: Sequence[int]) -> list[int]:
+        return [*row[: self.max_words - 1], row[-1]] if len(row) > self.max_words else list(row)
 
 
 def _folder(weights: str) -> Path:

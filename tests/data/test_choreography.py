@@ -5,7 +5,7 @@ python -m pytest tests/data/test_choreography.py
 
 import hashlib
 from collections import Counter
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -318,6 +318,18 @@ def test_a_clip_is_the_same_alone_and_in_company(dataset: Choreography) -> None:
     assert torch.equal(together.motion[1, :length], alone.motion[0])
     assert together.texts[1] == alone.texts[0]
     assert together.ids == ("test_00005", "test_00002", "test_00007")
+
+
+def test_padded_full_is_the_same_with_more_padding(dataset: Choreography) -> None:
+    full = Choreography(replace(CONFIG, is_padded_full=True))
+    assert (full.mean == dataset.mean).all()
+    for split, items in (("train", [3, 0]), ("held_out", range(41))):
+        short, long = (made.split(split).batch(list(items)) for made in (dataset, full))
+        width = short.motion.shape[1]
+        assert long.motion.shape[1] == long.mask.shape[1] == CONFIG.max_frames
+        assert torch.equal(long.motion[:, :width], short.motion)
+        assert torch.equal(long.lengths, short.lengths)
+        assert not long.motion[~long.mask].any()
 
 
 def test_features_give_the_joints_back(dataset: Choreography) -> None:

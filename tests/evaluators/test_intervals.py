@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluators.intervals import Resampling, difference_interval, mean_interval, paired_interval
+from evaluators.intervals import (
+    Resampling,
+    contrast_interval,
+    difference_interval,
+    mean_interval,
+    paired_interval,
+    ratio_interval,
+)
 
 HOW = Resampling(resamples=400)
 
@@ -110,6 +117,44 @@ def test_difference_is_antisymmetric_in_value(seed):
     generator = np.random.default_rng(seed)
     a, b = generator.random((3, 7)), generator.random((2, 7))
     assert difference_interval(a, b).value == pytest.approx(-difference_interval(b, a).value)
+
+
+def test_a_contrast_is_the_weighted_sum_of_means_and_pairs_items():
+    generator = np.random.default_rng(7)
+    prompts = 10 * generator.normal(size=(1, 101))
+    arms = [prompts + shift + 0.1 * generator.normal(size=(3, 101)) for shift in (1.0, 2.0, 4.0, 8.0)]
+    effect = contrast_interval(arms, (-0.5, -0.5, 0.5, 0.5))
+    assert effect.value == pytest.approx(4.5, abs=0.05)
+    assert effect.interval[1] - effect.interval[0] < 0.2
+    assert contrast_interval(arms, (1.0, 0.0, 0.0, 0.0)) == mean_interval(arms[0])
+    assert contrast_interval([*arms, np.full((2, 101), np.nan)], (1.0, 0.0, 0.0, 0.0, 0.0)) is None
+
+
+def test_contrast_of_four_arms_covers():
+    generator = np.random.default_rng(8)
+    weights, hits = (-0.5, -0.5, 0.5, 0.5), []
+    for _ in range(200):
+        prompts = generator.normal(size=(1, 31))
+        arms = [prompts + crossed(generator, 3, 31, 0.4) for _ in weights]
+        hits.append(covers(contrast_interval(arms, weights, HOW)))
+    assert 0.88 <= np.mean(hits) <= 0.99
+
+
+def test_a_ratio_has_its_parts_from_the_same_replicates():
+    """Twice a contrast is twice as large in every replicate, so the interval has no width."""
+    generator = np.random.default_rng(9)
+    arms = [shift + generator.normal(size=(3, 53)) for shift in (5.0, 0.0)]
+    twice = ratio_interval(arms, (2.0, -2.0), (1.0, -1.0))
+    np.testing.assert_allclose([twice.value, *twice.interval], 2.0)
+    part = ratio_interval(arms, (1.0, 0.0), (1.0, -1.0))
+    assert part.interval[0] < 1.0 < part.interval[1]
+
+
+def test_a_ratio_to_what_may_be_nothing_is_none():
+    generator = np.random.default_rng(10)
+    arms = [generator.normal(size=(3, 53)) for _ in range(2)]
+    assert contrast_interval(arms, (1.0, -1.0)).interval[0] < 0
+    assert ratio_interval(arms, (1.0, 0.0), (1.0, -1.0)) is None
 
 
 def test_one_seed_agrees_with_scipy():

@@ -99,6 +99,12 @@ def test_seeds_of_an_arm_and_other_arms_are_comparable(here):
     ]
 
 
+def test_padding_makes_no_other_data(here):
+    data = {**CONFIG["data"], "is_padded_full": True}
+    names = write(here / "a"), write(here / "b", recipe="other", data=data)
+    assert [run.arm for run in runs.find_runs(names)] == ["choreography_casim", "other"]
+
+
 @pytest.mark.parametrize("argv", [("--samples", "0"), ("--protocol", "slow"), ("--steps", "many")])
 def test_bad_options(here, capsys, argv):
     assert cli.run(runs.main, [write(here / "a"), *argv]) == 2
@@ -186,7 +192,7 @@ def test_items(evaluated):
 def test_noise_is_the_same_for_all_runs_and_new_for_every_repeat(toys):
     model = TextToMotion.load(toys[0])
     clips = model.dataset().split("test")
-    asked = runs._batches("test", clips, Protocol(repeats=2, batch_size=5))
+    asked = runs.batches("test", clips, Protocol(repeats=2, batch_size=5))
     assert len(asked) == 6  # three batches, twice
     first, again = (runs.generate(model, asked[0], Protocol()).motion for _ in range(2))
     torch.testing.assert_close(first, again)

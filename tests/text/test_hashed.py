@@ -60,6 +60,17 @@ def test_the_marker_is_no_word() -> None:
     assert not torch.equal(text.tokens[0, 0], text.tokens[0, 1])
 
 
+def test_a_longer_prompt_is_cut_where_asked_to() -> None:
+    long, short = "one two three four five six", "one two three four"
+    cut = Hashed(Hashed.Config(width=17, max_words=5, truncate=True)).encode([long, "one"])
+    whole = Hashed(Hashed.Config(width=17)).encode([short, "one"])
+    assert torch.equal(cut.tokens, whole.tokens)
+    assert torch.equal(cut.mask, whole.mask)
+    assert torch.equal(cut.pooled, whole.pooled)
+    assert cut.words[0].words == tuple(long.split())
+    assert cut.words[0].token_word == (SPECIAL, 0, 1, 2, 3)
+
+
 @pytest.mark.parametrize("field", ["width", "max_words"])
 def test_a_size_below_one_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match=f"{field}.*at least 1, got 0"):

@@ -35,6 +35,19 @@ def test_sub_words_markers_and_punctuation() -> None:
     assert words.token_word == (SPECIAL, 0, 1, 1, 1, 2, SPECIAL, 3, 4, 5, 5, 5, 5, 5, SPECIAL, SPECIAL)
 
 
+def test_a_longer_prompt_is_cut_where_asked_to() -> None:
+    encoder = MiniLM(MiniLM.Config(max_words=6, truncate=True))
+    cut, whole = (
+        encoder.encode(["a person walks forward quickly", "a person"]),
+        REAL.encode(["a person walks forward"]),
+    )
+    torch.testing.assert_close(cut.tokens[0], whole.tokens[0])  # the end marker is kept
+    torch.testing.assert_close(cut.pooled[0], whole.pooled[0])
+    assert cut.words[0].words == ("a", "person", "walks", "forward", "quickly")
+    assert cut.words[0].token_word == (SPECIAL, 0, 1, 2, 3, SPECIAL)
+    assert cut.mask.sum(1).tolist() == [6, 4]
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text("aİßΣ'-_ é手. ", max_size=23))
 def test_every_word_of_any_text_has_tokens_in_order(text: str) -> None:
     _, (words,) = REAL.tokenize([text])
