@@ -1,5 +1,7 @@
-"""How fast the parts are, as records: `python -m casim.bench features` and `... train`."""
+"""How fast the parts are, as records: `python -m casim.bench features`, `... train` and `... evaluate`."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -139,7 +141,30 @@ def _training_steps(batch: int, frames: int, device: torch.device) -> dict[str, 
     return {f"{n}/fp32": s for n, s in steps.items()} | {f"{n}/bf16": halved(s) for n, s in steps.items()}
 
 
-COMMANDS = {"features": features, "train": train}
+def evaluate(
+    out: Path = Path("results/bench_evaluate"),
+    threads: int = 2,
+    clips: int = 4384,
+    width: int = 512,
+    repeats: int = 20,
+) -> int:
+    """Seconds of the scores of a whole protocol, without sampling: runs `python -m evaluators.bench`.
+
+    In a process of its own, because evaluators stand above this package, which must not import them.
+
+    Args:
+        out: Folder of the record.
+        threads: Threads of torch.
+        clips: Clips of each repeat; HumanML3D's test split has 4,384.
+        width: Width of the embedder's vectors.
+        repeats: Sets of generated clips, scored one after the other.
+    """
+    options = {"out": out, "threads": threads, "clips": clips, "width": width, "repeats": repeats}
+    flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return subprocess.run([sys.executable, "-m", "evaluators.bench", *flags], check=False).returncode
+
+
+COMMANDS = {"features": features, "train": train, "evaluate": evaluate}
 """The sub-commands by name."""
 
 

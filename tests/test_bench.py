@@ -20,3 +20,13 @@ def test_bad_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(bench.COMMANDS, ["features", "--out", str(tmp_path / "run"), "--frames", "1"]) == 2
     assert "frames at least 2" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_runs_the_evaluators_bench(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In a process of its own, whose exit code it passes on."""
+    options = ["--threads", "1", "--clips", "37", "--width", "5", "--repeats", "2"]
+    assert cli.run(bench.COMMANDS, ["evaluate", "--out", str(tmp_path / "run"), *options]) == 0
+    found = record.load(tmp_path / "run")
+    assert (found.kind, found.name, found.status) == ("bench", "evaluate", "done")
+    assert "s" in {measure.unit for measure in found.results.values()}
+    assert "record:" in capfd.readouterr().out
