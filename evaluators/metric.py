@@ -26,6 +26,10 @@ class ItemMetric(Metric):
     """Score of a batch in which exactly what the captions ask for was found; None if there is none."""
     unit: ClassVar[str] = "share"
     """Unit of the values."""
+    reads: ClassVar[Literal["actions", "joints", "vectors"]] = "joints"
+    """What it looks at: actions found in the motion (of clips whose alignment is known), joints, or vectors of the
+    embedder called `space`."""
+    space: ClassVar[str] = ""
     corruption: ClassVar[Callable[[EvalBatch], EvalBatch]]
     """A change of the batch that makes the score worse (staticmethod)."""
     declared: ClassVar[Declared] = MappingProxyType({})
@@ -36,6 +40,13 @@ class ItemMetric(Metric):
         super().__init__(**options)
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    @classmethod
+    def applies(cls, batch: EvalBatch) -> bool:
+        """Whether the batch holds what the metric reads."""
+        if cls.reads == "actions":
+            return batch.actions is not None and batch.reference.alignment is not None
+        return batch.joints is not None if cls.reads == "joints" else cls.space in batch.spaces
 
     @abstractmethod
     def per_item(self, batch: EvalBatch) -> Float[Tensor, " batch"]:

@@ -1,6 +1,7 @@
 """From one row per judged clip to the entries of a record: groups of captions, arms, and differences of arms."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import cache
 from itertools import combinations
 from typing import Any, cast
 
@@ -19,33 +20,36 @@ from evaluators.protocol import EvalBatch
 GROUPS = ("all", "single", "pair", "pair_reversed", "while", "triple")
 """Kinds of caption; `pair_reversed` are the pairs whose text names the later action first ("B after A")."""
 REAL = "real"
-FLOORS = {"floor: wrong caption": wrong_caption, "floor: swapped order": swapped_order}
-"""Real clips judged by captions that do not fit them: what a score is worth that asks for nothing."""
+WRONG, SWAPPED = "floor: wrong caption", "floor: swapped order"
+FLOORS = {WRONG: wrong_caption, SWAPPED: swapped_order}
+"""Real clips judged by captions that do not fit them: what a score is worth that asks for nothing. Order can only be
+swapped where it is known."""
 COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "text")
 UNSEEDED = -1
 """Stands in the seed column of rows that no training made."""
 
 
-def metrics(spaces: Collection[str] = ()) -> dict[str, ItemMetric]:
-    """The metrics that give a value per clip, by name; those that read vectors if these are in `spaces`."""
+@cache
+def metrics() -> Mapping[str, ItemMetric]:
+    """The metrics that give a value per clip, by name."""
     found = {name: plugins.load(Metric, "evaluators.metrics", name) for name in plugins.names("evaluators.metrics")}
-    items = {name: metric() for name, metric in found.items() if issubclass(metric, ItemMetric)}
-    return {name: metric for name, metric in items.items() if getattr(metric, "space", None) in (None, *spaces)}
+    return {name: metric() for name, metric in found.items() if issubclass(metric, ItemMetric)}
 
 
 def judge(batch: EvalBatch, arm: str, seed: int, split: str) -> pd.DataFrame:
-    """One row per clip: whose it is, its caption, and the value of every metric."""
-    truth = batch.wanted
+    """One row per clip: whose it is, its caption, and the value of every metric that applies to the batch."""
+    truth = batch.reference.alignment
     rows = {
         "arm": arm,
         "seed": seed,
         "split": split,
         "item": batch.reference.ids,
-        "kind": [t.kind for t in truth],
-        "is_reversed": [t.is_reversed for t in truth],
-        "text": batch.reference.texts,
+        "kind": [t.kind for t in truth] if truth else "",
+        "is_reversed": [t.is_reversed for t in truth] if truth else False,
+        "text": batch.reference.texts if truth else "",  # captions of other people's data stay out of records
     }
-    return pd.DataFrame(rows | {name: m.per_item(batch).numpy() for name, m in metrics(batch.spaces).items()})
+    values = {name: m.per_item(batch).numpy() for name, m in metrics().items() if m.applies(batch)}
+    return pd.DataFrame(rows | values)
 
 
 def judge_real(batch: EvalBatch, split: str) -> pd.DataFrame:
@@ -57,6 +61,7 @@ def judge_real(batch: EvalBatch, split: str) -> pd.DataFrame:
     floors = [
         judge(corrupt(batch), arm, UNSEEDED, split).assign(**clips.assign(arm=arm))
         for arm, corrupt in FLOORS.items()
+        if arm != SWAPPED or batch.reference.alignment
     ]
     return pd.concat([real, *floors], ignore_index=True)
 
@@ -86,15 +91,17 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
     """
     results: dict[str, Measure] = {}
     pairs = list(combinations(dict.fromkeys(rows["arm"][rows["seed"] != UNSEEDED]), 2))
-    judged = {name: m for name, m in metrics(plugins.names("evaluators.embed")).items() if name in rows}
+    judged = {name: metric for name, metric in metrics().items() if name in rows}
     for name, metric in judged.items():
         for split in dict.fromkeys(rows["split"]):
-            for group in GROUPS:
+            for group in GROUPS if metric.reads == "actions" else GROUPS[:1]:
                 part = in_group(_where(rows, rows["split"] == split), group)
                 tables = {arm: _crossed(part, arm, name) for arm in dict.fromkeys(rows["arm"])}
                 for arm, estimate in _estimates(tables, pairs, how).items():
                     key = f"{arm}/{name}/{split}/{group}"
-                    results[key] = estimate.measure(protocol, higher_is_better=metric.higher_is_better)
+                    results[key] = estimate.measure(
+                        protocol, higher_is_better=metric.higher_is_better, unit=metric.unit
+                    )
     return results
 
 

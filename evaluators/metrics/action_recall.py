@@ -16,6 +16,7 @@ class ActionRecall(ItemMetric):
     """Share of the wanted actions found in each clip."""
 
     ideal = 1.0
+    reads = "actions"
     higher_is_better = True
     corruption = staticmethod(wrong_caption)
     declared = declare(worse=("wrong_text", "time_shuffle", "mirrored_side", "frozen_frames", "truncated"))

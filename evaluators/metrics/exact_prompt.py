@@ -17,6 +17,7 @@ class ExactPrompt(ItemMetric):
     """1 for a clip that shows exactly what was asked for, else 0."""
 
     ideal = 1.0
+    reads = "actions"
     higher_is_better = True
     corruption = staticmethod(wrong_caption)
     declared = declare(

@@ -19,6 +19,7 @@ class OrderAccuracy(ItemMetric):
     """Share of the ordered pairs of each clip that come in the order asked for."""
 
     ideal = 1.0
+    reads = "actions"
     higher_is_better = True
     corruption = staticmethod(swapped_order)
     declared = declare(worse=("reversed_time",))

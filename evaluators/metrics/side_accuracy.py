@@ -19,6 +19,7 @@ class SideAccuracy(ItemMetric):
     """Share of the sided actions of each clip that are on the side asked for."""
 
     ideal = 1.0
+    reads = "actions"
     higher_is_better = True
     corruption = staticmethod(swapped_sides)
     declared = declare(worse=("mirrored_side", "opposite_text"))

@@ -5,7 +5,6 @@ One half means unrelated; a caption allows for many motions, so a good one need 
 """
 
 from types import MappingProxyType
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,8 +18,8 @@ from evaluators.retrieval import scores
 class TmrScoreM2M(ItemMetric):
     """Score of every motion with its real clip."""
 
-    space: ClassVar[str] = "tmr"
-    """The embedder whose vectors it reads."""
+    reads = "vectors"
+    space = "tmr"
     ideal = 1.0
     unit = "score"
     higher_is_better = True

@@ -5,7 +5,6 @@ What: (cosine + 1) / 2 of the vectors of motion and caption. Source: TMR (arXiv:
 """
 
 from types import MappingProxyType
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,8 +18,8 @@ from evaluators.retrieval import scores
 class TmrScoreM2T(ItemMetric):
     """Score of every motion with its caption."""
 
-    space: ClassVar[str] = "tmr"
-    """The embedder whose vectors it reads."""
+    reads = "vectors"
+    space = "tmr"
     ideal = None
     unit = "score"
     higher_is_better = True
