@@ -65,13 +65,14 @@ class Hashed(TextEncoder):
     def _lookup(self, words: Sequence[str]) -> Float[Tensor, "rows width"]:
         unseen = [word for word in dict.fromkeys(words) if word not in self._index]
         if unseen:
-            new = torch.stack([_row(word, self.config.seed, self.width) for word in unseen])
+            new = torch.stack([row(word, self.config.seed, self.width) for word in unseen])
             self._index.update({word: len(self._index) + i for i, word in enumerate(unseen)})
             self._rows = torch.cat([self._rows, new])
         return self._rows[[self._index[word] for word in words]]
 
 
-def _row(word: str, seed: int, width: int) -> Float[Tensor, " width"]:
+def row(word: str, seed: int, width: int) -> Float[Tensor, " width"]:
+    """The fixed entries, +1 and -1, of a word."""
     digest = hashlib.shake_256(f"{seed}:{word}".encode()).digest(-(-width // 8))
     bits = np.unpackbits(np.frombuffer(digest, np.uint8), count=width)
     return torch.from_numpy(2 * bits.astype(np.float32) - 1)
