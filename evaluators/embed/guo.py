@@ -17,7 +17,6 @@ and contacts are smaller by 25 = 5 x 5 (`feat_bias` applied twice).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import torch
 from einops import rearrange, repeat
@@ -28,7 +27,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from casim import tagger
 from casim.features import FeatureSpec, check_width
-from casim.text import hashed
+from casim.signs import signs
 from casim.types import frame_mask
 from evaluators.embedder import Embedder, check_finite
 from evaluators.words import AUTHORS_SIZES, CLASSES, OTHER, UNKNOWN, WordLists, framed
@@ -197,7 +196,8 @@ class Guo(Embedder):
     def _vectors(self, words: Sequence[str]) -> Float[Tensor, "rows width"]:
         if self._row:
             return self.vectors[[self._row[word] for word in words]]
-        return torch.stack([_signs(word, self.config.word_width) for word in words])
+        rows = {word: signs(word, self.config.word_width) for word in set(words)}
+        return torch.stack([rows[word] for word in words])
 
 
 class SequenceEncoder(nn.Module):
@@ -262,8 +262,3 @@ class MovementEncoder(nn.Module):
             # Behind its edge a convolution sees zeros: of the features in the first, of the states in the second.
             y = y * rearrange(frame_mask(ends // 2, y.shape[2]), "batch halves -> batch 1 halves")
         return self.out_net(rearrange(self.main[3:](y), "batch width steps -> batch steps width"))
-
-
-@lru_cache(maxsize=20_000)
-def _signs(word: str, width: int) -> Float[Tensor, " width"]:
-    return hashed.row(word, 0, width)
