@@ -143,7 +143,7 @@ class Fitting:
         def loss_at(step: int, generator: torch.Generator) -> Float[Tensor, ""]:
             batch = self._batch(MATCHING, step, training.batch_size)
             text = guo.text_encoder.caption(guo.words(batch.texts, batch.tags))
-            motion = guo.motion_vectors(self._standardised(batch), batch.lengths)
+            motion = guo.motion_vectors(self._standardised(batch), batch.lengths.to(self._device))
             # Every batch row but the caption's own: a shift of 0 would make the right motion a wrong one.
             shifts = 1 + torch.randperm(len(batch) - 1, generator=generator)[: training.negatives]
             return contrast(text, motion, shifts.to(self._device), training.margin)
