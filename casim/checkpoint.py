@@ -99,7 +99,11 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
     """
     own = module.state_dict()
     missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
-    shapes = [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
+    shapes = [
+        f"{n} ({tuple(tensors[n].shape)} instead of {tuple(own[n].shape)})"
+        for n in own
+        if n in tensors and own[n].shape != tensors[n].shape
+    ]
     if missing or extra or shapes:
         parts = [
             f"{what} {', '.join(n[:3])}"

@@ -37,7 +37,7 @@ class Embedder(nn.Module, ABC):
         """Vectors of clips from denormalised features; what is padded changes nothing.
 
         Raises:
-            ValueError: the features are not those of `spec`, or a vector is NaN.
+            ValueError: the features are not those of `spec`, or a clip holds NaN.
         """
 
     def text(
@@ -51,14 +51,22 @@ class Embedder(nn.Module, ABC):
         raise ValueError(f"{type(self).__name__} reads no captions")
 
 
-def save(embedder: Embedder, folder: Path) -> None:
-    """Writes config and weights (float16) of an embedder."""
+def check_finite(features: Float[Tensor, "batch frames feats"], mask: Bool[Tensor, "batch frames"]) -> None:
+    """Raises ValueError, with clip and frame, if a real frame is NaN or infinite."""
+    bad = (mask & ~features.isfinite().all(2)).nonzero()
+    if len(bad):
+        clip, frame = bad[0].tolist()
+        raise ValueError(f"clip {clip} of the batch is NaN or infinite at frame {frame}; leave it out")
+
+
+def save(embedder: Embedder, folder: Path, *, half: bool = True) -> None:
+    """Writes config and weights of an embedder; `half` stores them as float16, too coarse for authors' weights."""
     checkpoint.save_config(folder, {"embedder": plugins.describe(embedder.config)})
-    checkpoint.save_tensors(folder / checkpoint.WEIGHTS, embedder.state_dict(), half=True)
+    checkpoint.save_tensors(folder / checkpoint.WEIGHTS, embedder.state_dict(), half=half)
 
 
 def load(folder: Path, kind: str | None = None) -> Embedder:
-    """The embedder saved in a folder, in evaluation mode; `kind` refuses others.
+    """The embedder saved in a folder, frozen and in evaluation mode; `kind` refuses others.
 
     Raises:
         FileNotFoundError: the folder holds none.
@@ -76,4 +84,4 @@ def load(folder: Path, kind: str | None = None) -> Embedder:
     checkpoint.load_into(
         embedder, checkpoint.load_tensors(folder / checkpoint.WEIGHTS), str(folder / checkpoint.WEIGHTS)
     )
-    return embedder.eval()
+    return embedder.requires_grad_(False).eval()

@@ -62,6 +62,30 @@ COUNTS = {0: ("",), 2: ("twice", "two times"), 3: ("three times", "thrice")}
 FILLERS = {"a", "the", "with", "to", "on", "into"}
 """Words inside a phrase that say nothing of its action."""
 
+_VERBS = (
+    "walk walks walking, stride strides striding, step steps stepping, retreat retreats retreating, sidestep "
+    "sidesteps sidestepping, shuffle shuffles shuffling, turn turns turning, rotate rotates rotating, jump jumps "
+    "jumping, hop hops hopping, leap leaps leaping, squat squats squatting, crouch crouches crouching, sit sits "
+    "sitting, take takes taking, kick kicks kicking, swing swings swinging, wave waves waving, greet greets "
+    "greeting, raise raises raising, lift lifts lifting, punch punches punching, box boxes boxing, clap claps "
+    "clapping, applaud applauds applauding, bow bows bowing, bend bends bending, finish finished"
+)
+_OTHERS = {
+    "DET": "a the that",
+    "NOUN": "person man woman figure leg foot hand arm fist air seat chair",
+    "PRON": "someone",
+    "ADP": "with to on into up down after before",
+    "ADV": "forward ahead backward back sideways then first finally slowly gently calmly quickly fast rapidly "
+    "twice thrice",
+    "NUM": "two three",
+    "CCONJ": "and but",
+    "SCONJ": "while",
+}
+TAGS = {form: f"{verb.split()[0]}/VERB" for verb in _VERBS.split(",") for form in verb.split()[1:]}
+TAGS |= {word: f"{word}/{part}" for part, words in _OTHERS.items() for word in words.split()}
+TAGS |= {"hands": "hand/NOUN", "times": "time/NOUN", "having": "have/AUX"}
+"""Lemma and part of speech of every word of the vocabulary but the sides, as HumanML3D writes them."""
+
 NOBODY = -1
 
 
@@ -140,6 +164,17 @@ def _phrase(told: Told, segment: int, *, is_gerund: bool, pick: Pick) -> list[Wo
     if told.speed and pick(2):
         parts = [parts[3], *parts[:3]]
     return [Word(w, segment, w not in FILLERS) for w in " ".join(parts).split()]
+
+
+def tags(words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a caption as word/POS: a side is an adjective before a part of the body, else a noun."""
+    after = [*words, ""][1:]
+    return tuple(
+        f"{word}/{'ADJ' if TAGS.get(next_word, '').endswith('/NOUN') else 'NOUN'}"
+        if word in ("left", "right")
+        else TAGS[word]
+        for word, next_word in zip(words, after, strict=True)
+    )
 
 
 def vocabulary() -> tuple[str, ...]:

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 
 from casim.data._actions import ACTIONS, COUNTABLE, LOWER, Motions, angle_table, joints_of
-from casim.data._captions import NOBODY, Told, Word, caption, vocabulary
+from casim.data._captions import NOBODY, Told, Word, caption, tags, vocabulary
 from casim.features import FeatureSpec, from_joints
 from casim.types import ActionSpan, Alignment, Clips, MotionBatch, MotionDataset, WordSpan, frame_mask
 
@@ -135,7 +135,8 @@ class ChoreographyClips(Clips):
         rows = self.features[torch.as_tensor(list(items)), : mask.shape[1]]
         motion = (rows - self.mean) / self.std * mask[..., None]
         texts, ids = tuple(p.text for p in plans), tuple(p.id for p in plans)
-        return MotionBatch(motion, mask, texts, ids, tuple(p.alignment() for p in plans))
+        told = tuple(tags([word.text for word in p.words]) for p in plans)
+        return MotionBatch(motion, mask, texts, ids, tuple(p.alignment() for p in plans), tags=told)
 
     def joints(self, items: Sequence[int]) -> Float[np.ndarray, "batch frames joints xyz"]:
         """Joint positions in metres of the clips `items`; one frame more than the longest has features."""

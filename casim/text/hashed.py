@@ -3,20 +3,18 @@
 What: every word has a fixed row of +1 and -1 entries, nearly orthogonal to all other rows, so that a linear layer
 on top acts as a learned table of words. Rows know no meaning: synonyms are as far apart as any two words.
 
-Source: random sign projections, D. Achlioptas, "Database-friendly random projections", 2003. Signs are bits of
-SHAKE-256 over seed and word: no random generator and no rounding takes part, so that rows are the same on every
-machine and in every release of numpy and torch. No authors' code exists to differ from.
+Source: random sign projections (`casim.signs`): the rows are the same on every machine. No authors' code exists to
+differ from.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from casim.signs import signs
 from casim.types import SPECIAL, TextEncoder, TextTokens, WordMap, words_of
 
 START = "[start]"
@@ -71,13 +69,7 @@ class Hashed(TextEncoder):
     def _lookup(self, words: Sequence[str]) -> Float[Tensor, "rows width"]:
         unseen = [word for word in dict.fromkeys(words) if word not in self._index]
         if unseen:
-            new = torch.stack([_row(word, self.config.seed, self.width) for word in unseen])
+            new = torch.stack([signs(word, self.width, self.config.seed) for word in unseen])
             self._index.update({word: len(self._index) + i for i, word in enumerate(unseen)})
             self._rows = torch.cat([self._rows, new])
         return self._rows[[self._index[word] for word in words]]
-
-
-def _row(word: str, seed: int, width: int) -> Float[Tensor, " width"]:
-    digest = hashlib.shake_256(f"{seed}:{word}".encode()).digest(-(-width // 8))
-    bits = np.unpackbits(np.frombuffer(digest, np.uint8), count=width)
-    return torch.from_numpy(2 * bits.astype(np.float32) - 1)

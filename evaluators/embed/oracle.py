@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from casim import checkpoint
 from casim.features import FeatureSpec
 from casim.types import ActionSpan, Alignment
-from evaluators.embedder import Embedder, load
+from evaluators.embedder import Embedder, check_finite, load
 from evaluators.protocol import EvalBatch
 
 BUNDLED = checkpoint.BUNDLED / "oracle"
@@ -100,7 +100,12 @@ class Oracle(Embedder):
     def motion(
         self, features: Float[Tensor, "batch frames feats"], mask: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch width"]:
-        """One vector per clip, the mean state of its frames, for distances between sets of motions."""
+        """One vector per clip, the mean state of its frames, for distances between sets of motions.
+
+        Raises:
+            ValueError: fewer features than are read, or a clip holds NaN.
+        """
+        check_finite(features, mask)
         keep = rearrange(mask, "batch frames -> batch frames 1")
         return (self.hidden(self.standardise(features), mask) * keep).sum(1) / keep.sum(1)
 

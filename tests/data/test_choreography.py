@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casim.data._actions import ACTIONS, COUNTABLE, LOWER, Motions, angle_table, joints_of
+from casim.data._captions import TAGS, tags
 from casim.data.choreography import (
     SPLITS,
     VOCABULARY,
@@ -352,6 +353,29 @@ def test_mistakes_are_errors(dataset: Choreography) -> None:
     for low, high in ((19, 50), (50, 197), (60, 50)):
         with pytest.raises(ValueError, match=f"{low} to {high} frames"):
             Choreography(Choreography.Config(min_frames=low, max_frames=high))
+
+
+def test_every_word_has_a_tag_and_no_other(dataset: Choreography) -> None:
+    assert {*TAGS, "left", "right"} == set(VOCABULARY)
+    for split in SPLITS:
+        batch = dataset.split(split).batch(range(len(dataset.split(split))))
+        assert batch.tags is not None
+        for text, tokens in zip(batch.texts, batch.tags, strict=True):
+            assert len(tokens) == len(words_of(text))
+            lemmas = [token.partition("/")[0] for token in tokens]
+            assert all(word[0] == lemma[0] for word, lemma in zip(words_of(text), lemmas, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a man kicks the left foot twice", "a/DET man/NOUN kick/VERB the/DET left/ADJ foot/NOUN twice/ADV"),
+        ("someone sidesteps to the right", "someone/PRON sidestep/VERB to/ADP the/DET right/NOUN"),
+        ("after turning left someone boxes", "after/ADP turn/VERB left/NOUN someone/PRON box/VERB"),
+    ],
+)
+def test_tags_are_lemmas_and_a_side_is_told_by_what_follows(text: str, expected: str) -> None:
+    assert " ".join(tags(text.split())) == expected
 
 
 DIGEST = "e5f5b4478012eea542f92a0f955bfe8a0502cee7e6579c1f22c4996677be3b87"
