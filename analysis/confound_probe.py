@@ -41,9 +41,11 @@ from casim import checkpoint, cli, plugins, record
 from casim.recipes import FACTORS, WINDOWS, Factors
 from casim.text_to_motion import Setup, TextToMotion
 from casim.types import Clips, TextEncoder
-from evaluators import run as evaluation
-from evaluators import scores
+from evaluators import generation, scores
+from evaluators.arms import Run, find_runs, settled
 from evaluators.embed import oracle as oracles
+from evaluators.evaluation import generated
+from evaluators.generation import Observer
 from evaluators.protocol import PRESETS, Protocol
 
 NAME = "confound_probe"
@@ -110,16 +112,17 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     folder, runs = _folder(config), find_cells(config.runs)
     if (folder / record.FILE).exists() and (name := record.load(folder).name) != NAME:
         raise ValueError(f"{folder} holds the record of {name}; give --out another folder")
-    protocol = evaluation.settled(config.protocol(), runs)
-    oracle = oracles.load()
+    protocol = settled(config.protocol(), runs)
     models = [TextToMotion.load(run.folder, config.device) for run in runs]
     dataset = models[0].dataset()
-    clips = {split: dataset.split(split) for split in protocol.splits}
+    clips = {split: dataset.split(split) for split in config.splits}
     design = Design(tuple(sorted({Factors.of(model.setup) for model in models}, key=FACTORS.index)))
     written = _begin(runs, protocol, design, config.device)
     with record.opened(written, folder):
-        asked = [batch for split in clips for batch in evaluation.batches(split, clips[split], protocol)]
-        parts = evaluation.generated(list(zip(runs, models, strict=True)), asked, protocol, oracle, progress)
+        asked = [batch for split in clips for batch in generation.asked(split, clips[split], protocol)]
+        observer = Observer(dataset, {"oracle": oracles.bundled()})
+        found = generated(list(zip(runs, models, strict=True)), asked, protocol, observer, progress)
+        parts = [scores.judge(seen, run.arm, run.seed, batch.split) for run, batch, seen in found]
         rows = scores.average_repeats(pd.concat(parts, ignore_index=True))
         encoder = plugins.build(FACTORS[-1].apply(models[0].setup).text)
         rows["is_cut"] = is_cut(encoder, rows["text"].tolist())
@@ -130,13 +133,13 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     return written
 
 
-def find_cells(names: Sequence[str]) -> list[evaluation.Run]:
+def find_cells(names: Sequence[str]) -> list[Run]:
     """The runs of these names, and those inside folders of these names, as arms named after their factors.
 
     Raises:
         ValueError: no run, an unfinished one, two of one cell and seed, or runs that differ beyond the factors.
     """
-    runs = evaluation.find_runs(tuple(folder for name in names for folder in _expanded(name)))
+    runs = find_runs(tuple(folder for name in names for folder in _expanded(name)))
     for run in runs:
         if (run.folder / record.FILE).exists() and (status := record.load(run.folder).status) != "done":
             raise ValueError(f"{run.name} is not finished ({status}); python -m casim.suite takes it up again")
@@ -161,7 +164,7 @@ def _expanded(name: str) -> tuple[str, ...]:
     return tuple(map(str, found))
 
 
-def _begin(runs: Sequence[evaluation.Run], protocol: Protocol, design: Design, device: str) -> record.RunRecord:
+def _begin(runs: Sequence[Run], protocol: Protocol, design: Design, device: str) -> record.RunRecord:
     """A record of what will be scored, with the hashes of all weights."""
     config = {
         "protocol": {"text": protocol.in_words(), **asdict(protocol)},

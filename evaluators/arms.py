@@ -45,7 +45,7 @@ def find_runs(names: Sequence[str] = ()) -> list[Run]:
 
 
 def settled(protocol: Protocol, runs: Sequence[Run]) -> Protocol:
-    """The protocol with what it leaves open: the dataset's own splits, and sampling settings in which all runs agree."""
+    """The protocol with the dataset's own splits, and with sampling settings in which all runs agree."""
     agreed: dict[str, Any] = {}
     if protocol.splits is None:
         agreed["splits"] = SPLITS.get(runs[0].dataset, ("test",))

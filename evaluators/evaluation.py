@@ -1,4 +1,4 @@
-"""Runs under a protocol: motions of every arm, seed and repeat, judged by every metric that applies, as one record."""
+"""Runs under a protocol: motions of every arm, seed and repeat, judged by every metric that applies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +10,6 @@ from rich.progress import Progress
 
 from casim import checkpoint, record
 from casim.text_to_motion import TextToMotion
-from casim.types import MotionDataset
 from evaluators import generation, scores, set_scores
 from evaluators.arms import Run
 from evaluators.embedder import Embedder
@@ -62,7 +61,12 @@ def evaluate(
         collected, rows = Collected(), []
         for split, batches in asked.items():
             rows += _references(observer, split, batches, protocol, collected)
-        rows += _generated(list(zip(runs, models, strict=True)), asked, protocol, observer, collected, progress)
+        batches = [batch for part in asked.values() for batch in part]
+        for run, batch, seen in generated(
+            list(zip(runs, models, strict=True)), batches, protocol, observer, progress
+        ):
+            collected.add(batch.split, run.arm, run.seed, batch.repeat, seen)
+            rows.append(scores.judge(seen, run.arm, run.seed, batch.split))
         _enter(written, pd.concat(rows, ignore_index=True), collected, protocol, out, progress)
     return written
 
@@ -96,22 +100,18 @@ def _references(
     return [scores.judge_real(batch, split) for batch in real]
 
 
-def _generated(
+def generated(
     runs: Sequence[tuple[Run, TextToMotion]],
-    asked: Mapping[str, Sequence[Asked]],
+    batches: Sequence[Asked],
     protocol: Protocol,
     observer: Observer,
-    collected: Collected,
-    progress: Progress | None,
-) -> Iterator[pd.DataFrame]:
-    """Rows of every run's motions, batch by batch."""
-    batches = [batch for part in asked.values() for batch in part]
+    progress: Progress | None = None,
+) -> Iterator[tuple[Run, Asked, EvalBatch]]:
+    """Every run's motions for every batch of captions, as the observer sees them."""
     task = progress.add_task("generating", total=len(runs) * len(batches)) if progress else None
     for run, model in runs:
         for batch in batches:
-            seen = observer.look(generation.generate(model, batch, protocol), batch.prompt)
-            collected.add(batch.split, run.arm, run.seed, batch.repeat, seen)
-            yield scores.judge(seen, run.arm, run.seed, batch.split)
+            yield run, batch, observer.look(generation.generate(model, batch, protocol), batch.prompt)
             if progress is not None and task is not None:
                 progress.update(task, advance=1, description=f"{run.name}, {batch.split}")
 

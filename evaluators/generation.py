@@ -41,7 +41,8 @@ def choose(clips: int, protocol: Protocol) -> list[int]:
     count = clips if protocol.samples is None else protocol.samples
     if count > clips:
         raise ValueError(
-            f"protocol {protocol.name} takes {count} captions, but a split has {clips}; choose fewer: --samples {clips}"
+            f"protocol {protocol.name} takes {count} captions, but a split has {clips}; "
+            f"choose fewer: --samples {clips}"
         )
     return sorted(np.random.default_rng(protocol.seed).permutation(clips)[:count].tolist())
 
@@ -147,3 +148,8 @@ class Reference:
     joints: Float[Tensor, "batch frames joints xyz"]
     real: Mapping[str, Float[Tensor, "batch width"]]
     text: Mapping[str, Float[Tensor, "batch width"] | None]
+
+
+def _noise_seed(seed: int, split: str, repeat: int, number: int) -> int:
+    words = np.random.SeedSequence([seed, zlib.crc32(split.encode()), repeat, number])
+    return int(words.generate_state(1)[0])

@@ -184,6 +184,6 @@ PRESETS = {
     "mdm": Protocol("mdm", samples=1000, repeats=20, guidance=2.5),
     "paper": Protocol("paper", repeats=20, guidance=2.5),
 }
-"""`mdm` and `paper` take as many captions and repeats as the authors of MDM, of T2M-GPT and of CASIM do. Two things
-differ on purpose: no caption is dropped to fill batches, and MultiModality is taken over the repeats of all captions
-instead of 30 motions of 100 of them."""
+"""`mdm` takes as many captions and repeats as MDM's authors, `paper` as those of T2M-GPT and CASIM. Two things
+differ on purpose: no caption is dropped to fill batches, and MultiModality is taken over the repeats of all
+captions instead of 30 motions of 100 of them."""

@@ -67,8 +67,8 @@ def main(
         runs: folders or names of runs; none: the pair that comes with the package.
         protocol: quick (60 captions per split), standard (all captions, one motion each), mdm (1,000 captions, 20
             motions each) or paper (all captions, 20 motions each).
-        embedder: folder or name of a network that python -m evaluators.train wrote, for scores of whole sets; may be
-            given several times. Default: the ones that come with the package, where they can read the data.
+        embedder: folder or name of a network that python -m evaluators.train wrote, for scores of whole sets; may
+            be given several times. Default: the ones that come with the package, where they can read the data.
         out: folder of the record; default runs/evaluate_PROTOCOL.
         changes: changes to the protocol.
         device: where motions are generated.

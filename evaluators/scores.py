@@ -22,8 +22,8 @@ GROUPS = ("all", "single", "pair", "pair_reversed", "while", "triple")
 REAL = "real"
 WRONG, SWAPPED = "floor: wrong caption", "floor: swapped order"
 FLOORS = {WRONG: wrong_caption, SWAPPED: swapped_order}
-"""Real clips judged by captions that do not fit them: what a score is worth that asks for nothing. Order can only be
-swapped where it is known."""
+"""Real clips judged by captions that do not fit them: what a score is worth that asks for nothing. Order can only
+be swapped where it is known."""
 COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "text")
 UNSEEDED = -1
 """Stands in the seed column of rows that no training made."""

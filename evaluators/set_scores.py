@@ -1,4 +1,4 @@
-"""From vectors of judged clips to the entries of a record: scores of whole sets, for arms, seeds and differences."""
+"""From vectors of judged clips to the entries of a record: scores of whole sets, and of their differences."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

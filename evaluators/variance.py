@@ -66,6 +66,10 @@ class Scores:
     without: Float[np.ndarray, "groups seeds repeats parts"]
     captions: tuple[int, ...]
 
+    def seed(self, number: int) -> "Scores":
+        """Those of one training seed, by its place."""
+        return Scores(self.whole[[number]], self.without[:, [number]], self.captions)
+
 
 @dataclass(frozen=True)
 class Source:
