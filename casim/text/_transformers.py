@@ -66,7 +66,7 @@ class Pretrained(Windowed):
         try:
             with _quiet():
                 model, report = load(self.folder, **options)
-        except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
                 f"the weights in {self.folder} cannot be read ({reason}); fetch the model again"
