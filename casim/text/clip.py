@@ -11,8 +11,8 @@ CASIM (arXiv 2502.02063).
 Where we differ from the authors' code: float32 throughout (MDM and CASIM run half precision on a GPU); a prompt
 that is too long is an error unless `truncate` is on (they cut it without a word); nothing is padded to 77 tokens,
 which changes no state because CLIP's attention is causal: tokens behind the end marker, which MDM and CASIM zero or
-mask, are just not there. Captions are not passed through ftfy and HTML unescaping first, so broken Unicode gives
-other tokens.
+mask, are just not there. Captions are not passed through ftfy and HTML unescaping first, so curly quotes and broken
+Unicode give other tokens (of 24,870 HumanML3D captions, 40 have curly quotes; all others give the authors' tokens).
 """
 
 from collections.abc import Sequence

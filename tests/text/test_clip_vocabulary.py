@@ -80,6 +80,13 @@ def test_captions_of_the_benchmark_have_the_authors_tokens(real: Clip, authors: 
     assert len(set(captions)) > 100
 
 
+def test_curly_quotes_are_read_as_they_stand(real: Clip, authors: Any) -> None:
+    """The documented difference: the authors straighten them first."""
+    (curly,), _ = real.tokenize(["he\u2019s drunk"])
+    (straight,), _ = real.tokenize(["he's drunk"])
+    assert straight == [START, *authors.encode("he\u2019s drunk"), END] != curly
+
+
 @given(text=st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="&<"), max_size=59))
 def test_any_plain_text_has_the_authors_tokens(real: Clip, authors: Any, text: str) -> None:
     (ids,), _ = real.tokenize([text])
