@@ -21,8 +21,8 @@ class Pretrained(Windowed):
     """A frozen network in float32 on the CPU, wherever the motion model runs.
 
     Prompts pass through it one at a time, so that a prompt's states are the same bits whatever stands beside it,
-    which exact resume needs. A batch of prompts of equal length needs no padding and, at ten tokens and more, about
-    half the time; but matrix products of few rows sum in another order: prompts of up to three tokens, and on
+    which exact resume needs. A batch of prompts of equal length needs no padding and, at a caption's dozen tokens,
+    about half the time; but matrix products of few rows sum in another order: prompts of up to three tokens, and on
     another machine perhaps longer ones, come out of it with other last bits. Wrap an encoder in `Cached` for
     training: each prompt is then encoded once.
     """
