@@ -2,25 +2,40 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from toy_bert import write_toy_bert
 
 from casim import plugins
+from casim.diffusion import DiffusionConfig
 from casim.official import casim_mdm, mdm
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Factors, named
 from casim.text_to_motion import Setup
 
-CLIP_WIDTH = 512
-"""ViT-B/32; the published models stand on it."""
+CLIP_WIDTH, BERT_WIDTH = 512, 768
+"""ViT-B/32 and the base size of BERT and DistilBERT; the published models stand on them."""
+WIDER = 512 * (BERT_WIDTH - CLIP_WIDTH)
+"""Weights that the text projection has more of for BERT: nothing else depends on the text encoder."""
 PUBLISHED = {
     "mdm_encoder_humanml3d": 17_880_327,
     "mdm_decoder_humanml3d": 26_293_511,
     "casim_mdm_decoder_humanml3d": 26_294_535,
     "casim_mdm_encoder_humanml3d": 18_930_951,
+    "casim_mdm_decoder_bert_humanml3d": 26_425_607,
+    "casim_mdm_encoder_bert_humanml3d": 18_930_951 + WIDER,
+    "mdm_decoder_distilbert_humanml3d": 26_293_511 + WIDER,
 }
 PAPER = sorted(PUBLISHED)
+WITH_BERT = [name for name in PAPER if "bert" in name]
+DEAD = ("casim_mdm_encoder_humanml3d", "casim_mdm_encoder_bert_humanml3d")
+"""Rows whose published model carries an attention module that it never calls."""
+OPTIONS = {
+    "mdm_decoder_distilbert_humanml3d": mdm.Options(mask_frames=True, diffusion=DiffusionConfig(steps=50)),
+}
+"""What the published `args.json` says where it is not the default."""
 PAIRS = [("choreography_casim", "choreography_fixed"), ("mocap_casim", "mocap_fixed")]
 
 
@@ -34,9 +49,13 @@ def parts(name: str, text_width: int) -> torch.nn.ModuleDict:
     return torch.nn.ModuleDict({"injection": injection, "backbone": backbone})
 
 
+def text_width(name: str) -> int:
+    return BERT_WIDTH if name in WITH_BERT else CLIP_WIDTH
+
+
 def official(name: str) -> dict[str, torch.Size]:
     """Names and shapes in the authors' layout, sinusoid tables left out."""
-    ours = {n: torch.zeros(t.shape) for n, t in parts(name, CLIP_WIDTH).state_dict().items()}
+    ours = {n: torch.zeros(t.shape) for n, t in parts(name, text_width(name)).state_dict().items()}
     give = casim_mdm.to_official if name.startswith("casim_") else mdm.to_official
     return {n: t.shape for n, t in give(ours, table_rows=0).items()}
 
@@ -58,10 +77,10 @@ def test_unknown_recipe_suggests_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", PAPER)
 def test_paper_rows_have_the_published_number_of_parameters(name: str) -> None:
-    modules = parts(name, CLIP_WIDTH)
+    modules = parts(name, text_width(name))
     ours = sum(p.numel() for p in modules.parameters() if p.requires_grad)
     width = named(name).setup.backbone.width
-    dead = casim_mdm.dead_shapes(width) if name == "casim_mdm_encoder_humanml3d" else {}
+    dead = casim_mdm.dead_shapes(width) if name in DEAD else {}
     unused = sum(torch.Size(shape).numel() for shape in dead.values())
     assert ours + unused == PUBLISHED[name]
     assert sum(shape.numel() for shape in official(name).values()) == PUBLISHED[name]
@@ -71,7 +90,7 @@ def test_paper_rows_have_the_published_number_of_parameters(name: str) -> None:
 def test_paper_rows_are_what_the_authors_checkpoints_ask_for(name: str) -> None:
     """The config derived from a checkpoint's tensors is the recipe's backbone."""
     tensors = {n: torch.empty(shape, device="meta") for n, shape in official(name).items()}
-    derived = (casim_mdm if name.startswith("casim_") else mdm).config_of(tensors)
+    derived = (casim_mdm if name.startswith("casim_") else mdm).config_of(tensors, OPTIONS.get(name))
     own = named(name).setup.backbone
     differing = {field for field, value in vars(own).items() if getattr(derived, field) != value}
     # right behind the text, padded to CLIP's window: the same position, written as a number
@@ -80,20 +99,59 @@ def test_paper_rows_are_what_the_authors_checkpoints_ask_for(name: str) -> None:
 
 def test_paper_rows_differ_from_mdm_as_the_papers_say() -> None:
     setups = {name: named(name).setup for name in PAPER}
-    assert {n for n, s in setups.items() if s.text.window == 77} == {n for n in PAPER if n.startswith("casim_")}
-    assert all(s.text.truncate and s.text.layer == "latent" for s in setups.values())
-    assert {n for n, s in setups.items() if s.data.is_padded_full} == {n for n in PAPER if n.startswith("mdm_")}
+    of_casim = {n for n in PAPER if n.startswith("casim_")}
+    clips = {n: s.text for n, s in setups.items() if n not in WITH_BERT}
+    assert {n for n, text in clips.items() if text.window == 77} == of_casim - set(WITH_BERT)
+    assert all(text.truncate and text.layer == "latent" for text in clips.values())
+    tokenwise = {n for n, s in setups.items() if plugins.plugin_name(s.injection) == "casim"}
+    assert tokenwise == of_casim | {"mdm_decoder_distilbert_humanml3d"}
+    assert {n for n, s in setups.items() if s.data.is_padded_full} == set(PAPER) - tokenwise
     trainings = {n: named(n).training for n in PAPER}
-    assert {n: t.batch_size for n, t in trainings.items()} == {
-        n: 512 if n.startswith("casim_") else 64 for n in PAPER
-    }
+    assert {n: t.batch_size for n, t in trainings.items()} == {n: 512 if n in of_casim else 64 for n in PAPER}
+    assert {n for n, t in trainings.items() if t.ema} == {"mdm_decoder_distilbert_humanml3d"}
     assert all(
-        (t.learning_rate, t.weight_decay, t.ema, t.text_dropout, t.decay) == (1e-4, 0, 0, 0.1, False)
+        (t.learning_rate, t.weight_decay, t.text_dropout, t.decay) == (1e-4, 0, 0.1, False)
         for t in trainings.values()
     )
     assert all(
         (s.sampling.sampler, s.sampling.steps, s.sampling.guidance) == ("ddpm", None, 2.5) for s in setups.values()
     )
+
+
+def test_bert_rows_differ_from_clip_rows_in_the_text_encoder_only() -> None:
+    """But for the encoder's first frame, which follows the batch's longest caption."""
+    for kind in ("decoder", "encoder"):
+        clip, bert = (named(f"casim_mdm_{kind}{text}_humanml3d") for text in ("", "_bert"))
+        assert bert.training == clip.training
+        assert replace(bert.setup, text=clip.setup.text, backbone=clip.setup.backbone) == clip.setup
+        differing = {
+            f for f, value in vars(bert.setup.backbone).items() if getattr(clip.setup.backbone, f) != value
+        }
+        assert differing == ({"first_frame"} if kind == "encoder" else set())
+
+
+@pytest.fixture(scope="module")
+def toy_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.mark.parametrize("name", WITH_BERT)
+def test_bert_rows_denoise_with_a_toy_bert(name: str, toy_bert: Path) -> None:
+    """Text to motion through the recipe's own classes; the encoder alone depends on its batch's longest caption."""
+    setup = named(name).setup
+    backbone = replace(setup.backbone, width=12, layers=2, heads=3, ff=17)
+    encoder = plugins.build(replace(setup.text, weights=str(toy_bert)))
+    torch.manual_seed(0)
+    model = plugins.build(backbone, 5).eval()
+    injection = plugins.owner(setup.injection)(setup.injection, encoder.width, model.condition_width).eval()
+    text = encoder.encode(["jump", "a person walks forward and then jumps twice"])
+    x, t, frames = torch.randn(2, 7, 5), torch.tensor([3, 41]), torch.ones(2, 7, dtype=torch.bool)
+    with torch.no_grad():
+        together = model.denoise(x, t, injection(text), frames)
+        alone = model.denoise(x[:1], t[:1], injection(encoder.encode(["jump"])), frames[:1])
+    assert together.shape == x.shape
+    is_same = torch.allclose(together[:1], alone, atol=1e-5)
+    assert is_same == (name != "casim_mdm_encoder_bert_humanml3d")
 
 
 @pytest.mark.parametrize(("tokens", "pooled"), PAIRS)

@@ -15,18 +15,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from casim.signs import signs
-from casim.types import SPECIAL, TextEncoder, TextTokens, WordMap, words_of
+from casim.text._window import Windowed
+from casim.types import SPECIAL, TextTokens, WordMap, words_of
 
 START = "[start]"
 """The marker before the first word; brackets keep it apart from every word."""
 
 
-class Hashed(TextEncoder):
+class Hashed(Windowed):
     """One row per word in reading order, after a start marker: a prompt of n words has n + 1 tokens.
 
     Entries are +1 or -1 (unit variance, norm sqrt(width)); two rows have a cosine of about 1 / sqrt(width).
     The pooled vector is the mean of the word rows, without the marker; zero for a prompt without words.
     """
+
+    has_end_marker = False
 
     @dataclass(frozen=True)
     class Config:
@@ -57,13 +60,12 @@ class Hashed(TextEncoder):
         With `truncate` the words behind the cut have no tokens; they stay in the list of words.
         """
         words = [words_of(text) for text in texts]
-        kept = [w[: self.max_words - 1] for w in words] if self.config.truncate else words
-        self.check(texts, [1 + len(w) for w in kept])
-        rows = self._lookup([word for w in kept for word in (START, *w)])
-        maps = [WordMap(w, (SPECIAL, *range(len(k)))) for w, k in zip(words, kept, strict=True)]
-        text = TextTokens.from_rows(rows, torch.zeros(len(words), 1, self.width), maps)
-        counts = torch.tensor([[max(len(k), 1)] for k in kept])
-        mean = text.tokens[:, 1:].sum(1) / counts
+        maps = [WordMap(w, tuple(self.cut([SPECIAL, *range(len(w))]))) for w in words]
+        counts = [len(m.token_word) for m in maps]
+        self.check(texts, counts)
+        kept = [word for w, count in zip(words, counts, strict=True) for word in (START, *w)[:count]]
+        text = TextTokens.from_rows(self._lookup(kept), torch.zeros(len(words), 1, self.width), maps)
+        mean = text.tokens[:, 1:].sum(1) / torch.tensor([[max(count - 1, 1)] for count in counts])
         return TextTokens(text.tokens, text.mask, mean[:, None], text.words)
 
     def _lookup(self, words: Sequence[str]) -> Float[Tensor, "rows width"]:

@@ -51,6 +51,15 @@ def test_identical_and_each_text_encoded_once(
     assert sorted(encoder.asked) == sorted(set(asked))
 
 
+def test_cut_prompts_come_back_as_they_were(tmp_path: Path) -> None:
+    """Entries are as long as their tokens, not as their words."""
+    config = Hashed.Config(width=11, max_words=5, truncate=True)
+    Cached(Hashed(config), tmp_path).encode(TEXTS)
+    later = Cached(Counting(config), tmp_path)
+    _assert_same(later.encode(TEXTS[::-1]), Hashed(config).encode(TEXTS[::-1]))
+    assert later.encoder.asked == []
+
+
 def test_memory_grows_past_its_first_size() -> None:
     encoder, texts = _counting(), [f"walk {i} times then jump {i} times" for i in range(499)]
     cached = Cached(encoder, None)
@@ -141,10 +150,11 @@ def test_processes_may_write_at_once(tmp_path: Path) -> None:
 
 def test_the_folder_follows_config_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASIM_CACHE", str(tmp_path))
-    one, two = (cache_folder(MiniLM(MiniLM.Config(max_words=n))) for n in (31, 37))
-    assert one is not None
-    assert one.parent == tmp_path / "text"
-    assert one != two
+    options = ({"max_words": 31}, {"max_words": 37}, {"max_words": 31, "truncate": True})
+    folders = {cache_folder(MiniLM(MiniLM.Config(**chosen))) for chosen in options}
+    assert None not in folders
+    assert len(folders) == len(options)
+    assert {folder.parent for folder in folders} == {tmp_path / "text"}
     assert cache_folder(Hashed(Hashed.Config())) is None
     monkeypatch.setenv("CASIM_CACHE", "off")
     assert cache_folder(MiniLM(MiniLM.Config())) is None

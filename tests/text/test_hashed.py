@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from casim import plugins
 from casim.text.hashed import Hashed
 from casim.types import SPECIAL
 
@@ -75,3 +76,25 @@ def test_a_longer_prompt_is_cut_where_asked_to() -> None:
 def test_a_size_below_one_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match=f"{field}.*at least 1, got 0"):
         Hashed(Hashed.Config(**{field: 0}))
+
+
+def test_a_cut_prompt_is_that_of_its_first_words() -> None:
+    """MDM's 20 words: no end marker, the words behind the cut stay in the list of words."""
+    encoder = Hashed(Hashed.Config(width=13, max_words=21, truncate=True))
+    words = [f"word{i}" for i in range(23)]
+    text = encoder.encode([" ".join(words), "jump"])
+    whole = encoder.encode([" ".join(words[:20])])
+    assert torch.equal(text.tokens[0], whole.tokens[0])
+    assert torch.equal(text.pooled[0], whole.pooled[0])
+    assert text.words[0].words == tuple(words)
+    assert text.words[0].token_word == (SPECIAL, *range(20))
+    with pytest.raises(ValueError, match=r"has 24 tokens, the text encoder holds 21.*set truncate"):
+        Hashed(Hashed.Config(width=13, max_words=21)).encode([" ".join(words)])
+    marker = Hashed(Hashed.Config(width=13, max_words=1, truncate=True)).encode(["jump", ""])
+    assert marker.mask.tolist() == [[True], [True]]
+    assert not marker.pooled.any()
+
+
+def test_a_config_from_before_truncate_is_still_read() -> None:
+    saved = {"plugin": "hashed", "width": 13, "max_words": 21, "seed": 0}
+    assert plugins.restore(Hashed.Config, saved) == Hashed.Config(width=13, max_words=21)

