@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from evaluators.distances import BLOCK, blocks, mean_distance, mean_over_pairs, paired, squared
@@ -40,6 +41,11 @@ def test_pairs_within_a_caption_are_left_out():
     values = torch.arange(16.0, dtype=torch.float64).reshape(4, 4)
     values = values + values.T
     assert float(mean_over_pairs(lambda a, b: values[a, b], prompt)) == values[[0, 0, 1, 2], [1, 3, 2, 3]].mean()
+
+
+def test_one_caption_is_refused():
+    with pytest.raises(ValueError, match="3 clips of a single caption"):
+        mean_distance(draw(3), torch.tensor([4, 4, 4]))
 
 
 def test_mean_distance_is_the_expectation_of_drawn_pairs():
