@@ -5,6 +5,7 @@ expectation, but no draw, no seed, and no dependence on the order of the clips. 
 product, so differences below `slack` are rounding and count as none. Results are float64.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -30,8 +31,14 @@ def squared(a: Float[Tensor, "rows width"], b: Float[Tensor, "columns width"]) -
 
 
 def slack(*vectors: Float[Tensor, "_ width"]) -> float:
-    """Squared distances that differ by no more are equal, as far as products in the vectors' precision can tell."""
+    """Squared distances that differ by no more are equal, as far as products in the vectors' precision can tell.
+
+    Raises:
+        ValueError: a vector is not finite, which comparisons would pass over in silence.
+    """
     longest = sum(float(rows.square().sum(1).max()) for rows in vectors)
+    if not math.isfinite(longest):
+        raise ValueError("a vector holds NaN or infinite numbers; look at the motions and their embedder")
     return 64 * torch.finfo(vectors[0].dtype).eps * longest
 
 

@@ -20,7 +20,7 @@ that both arms share cancel group by group and repeat by repeat.
 Simulated coverage of the nominal 95 % (`tests/evaluators/test_variance.py` repeats a part):
 
 - means of items, variances of prompts and residual 1 (1,000 simulations): one seed x 300 prompts .95; seed variance
-  .01 and seeds x prompts .3: 3 x 300 .96, the same with three repeats .95; seed variance .3: 3 x 300 .92, 3 x 30 .95,
+  .01 and seeds x prompts .3: 3 x 300 .96, with three repeats .95; seed variance .3: 3 x 300 .92, 3 x 30 .95,
   5 x 30 .94. Differences .95 to .99.
 - sets of 100 captions in 6 dimensions, two repeats (200 simulations): three seeds whose means differ, FID .97, KID
   .92, R-precision .97, coverage .95, differences .97 to .99; one seed .92 to .99, differences .95 to .99.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from evaluators.distances import BLOCK, blocks, mean_distance, mean_over_pairs, paired, squared
+from evaluators.distances import BLOCK, blocks, mean_distance, mean_over_pairs, paired, slack, squared
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -59,3 +59,9 @@ def test_mean_distance_is_the_expectation_of_drawn_pairs():
     drawn = torch.tensor(drawn)
     expected = float(mean_distance(vectors, torch.arange(rows))) * (rows - 1) / rows
     assert abs(drawn.mean() - expected) < 4 * drawn.std() / len(drawn) ** 0.5
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_vectors_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        slack(draw(3), torch.full((2, 7), bad))
