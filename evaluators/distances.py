@@ -1,11 +1,13 @@
-"""Euclidean distances between vectors of clips, in float64: row by row, and over all pairs in blocks.
+"""Euclidean distances between vectors of clips: row by row, and over all pairs in blocks.
 
 Scores that the literature estimates from a few hundred random pairs are means over *all* pairs here: the same
 expectation, but no draw, no seed, and no dependence on the order of the clips. Squared distances come from a matrix
-product, so differences below `slack` are rounding and count as none.
+product, so differences below `slack` are rounding and count as none. Results are float64.
 """
 
+import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import torch
@@ -29,8 +31,15 @@ def squared(a: Float[Tensor, "rows width"], b: Float[Tensor, "columns width"]) -
 
 
 def slack(*vectors: Float[Tensor, "_ width"]) -> float:
-    """Squared distances that differ by no more are equal: far above rounding, far below what float32 can tell."""
-    return 1e-10 * sum(float(v.double().square().sum(1).max()) for v in vectors)
+    """Squared distances that differ by no more are equal, as far as products in the vectors' precision can tell.
+
+    Raises:
+        ValueError: a vector is not finite, which comparisons would pass over in silence.
+    """
+    longest = sum(float(rows.square().sum(1).max()) for rows in vectors)
+    if not math.isfinite(longest):
+        raise ValueError("a vector holds NaN or infinite numbers; look at the motions and their embedder")
+    return 64 * torch.finfo(vectors[0].dtype).eps * longest
 
 
 def blocks(rows: int) -> Iterator[slice]:
@@ -48,6 +57,9 @@ def mean_over_pairs(
     Args:
         values: the function for the pairs of two ranges of rows.
         prompt: the caption of each row.
+
+    Raises:
+        ValueError: all clips are of one caption.
     """
     total, pairs = torch.zeros((), dtype=torch.float64, device=prompt.device), 0
     for a, b in combinations_with_replacement(blocks(len(prompt)), 2):
@@ -55,9 +67,12 @@ def mean_over_pairs(
         weight = 1 if a == b else 2
         total += weight * values(a, b).masked_fill_(same, 0).sum()
         pairs += weight * (same.numel() - int(same.sum()))
+    if not pairs:
+        raise ValueError(f"{len(prompt)} clips of a single caption make no pair; evaluate more captions")
     return total / pairs
 
 
+@lru_cache(maxsize=2)  # real clips are the same in every repeat; tensors are told apart by identity
 def mean_distance(vectors: Float[Tensor, "batch width"], prompt: Int[Tensor, " batch"]) -> Float64[Tensor, ""]:
     """Mean distance of two clips with different captions."""
     vectors = vectors.double()

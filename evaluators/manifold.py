@@ -40,7 +40,7 @@ def overlap(motion: Float[Tensor, "clips width"], real: Float[Tensor, "reals wid
     motion, real = motion.double(), real.double()
     equal = slack(motion, real)
     motion_reach, real_reach = reach(motion) - equal, reach(real) - equal
-    around = torch.zeros(len(motion), device=motion.device)
+    around = torch.zeros(len(motion), dtype=torch.long, device=motion.device)
     recalled, covered = [], []
     for rows in blocks(len(real)):
         apart = squared(real[rows], motion)

@@ -6,8 +6,9 @@ c other motions are nearer to the caption than its own, a random pool holds a hy
 (r of c, pool - 1 drawn), so its chance is known. Its mean over all captions is the expectation of the authors'
 number over all ways to form batches, and equals it where the set is a single batch.
 
-Ties: a motion takes a random place among those exactly as near, and the mean over these places counts. So a
-generator that gives the same motion to every caption scores what guessing does, k / pool.
+Ties: a motion takes a random place among those as near, and the mean over these places counts. So a generator that
+gives the same motion to every caption scores what guessing does, k / pool. As near is what the precision of the
+vectors (float32 from an embedder) cannot tell apart; chances are float64.
 """
 
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ def rank_own(
     text: Float[Tensor, "batch width"], motion: Float[Tensor, "batch width"], prompt: Int[Tensor, " batch"]
 ) -> Ranks:
     """Where each row's motion stands among the motions of other captions, by distance to the row's caption."""
-    text, motion, equal = text.double(), motion.double(), slack(text, motion)
-    lengths = motion.square().sum(1)
+    centre = motion.double().mean(0)  # from which digits are not lost on what all motions share
+    text, motion = ((vectors - centre).to(motion.dtype) for vectors in (text, motion))
+    equal, lengths = slack(text, motion), motion.square().sum(1)
     found = []
     for rows in blocks(len(text)):
         # squared distances, each row less the square of its caption, which changes no order

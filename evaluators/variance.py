@@ -17,7 +17,16 @@ freedom after Satterthwaite, where the training part counts as uncertain as befo
 says nothing about training. The difference of two arms is judged on the same captions and the same noise: effects
 that both arms share cancel group by group and repeat by repeat.
 
-COVERAGE
+Simulated coverage of the nominal 95 % (`tests/evaluators/test_variance.py` repeats a part):
+
+- means of items, variances of prompts and residual 1 (1,000 simulations): one seed x 300 prompts .95; seed variance
+  .01 and seeds x prompts .3: 3 x 300 .96, with three repeats .95; seed variance .3: 3 x 300 .92, 3 x 30 .95,
+  5 x 30 .94. Differences .95 to .99.
+- sets of 100 captions in 6 dimensions, two repeats (200 simulations): three seeds whose means differ, FID .97, KID
+  .92, R-precision .97, coverage .95, differences .97 to .99; one seed .92 to .99, differences .95 to .99.
+
+The two-way bootstrap of `evaluators.intervals` reached .78 for 3 x 300 at seed variance .3, as percentiles of three
+seeds cannot tell how far off a fourth may be. It stays for scores of items, of which some may have no value.
 """
 
 from collections.abc import Callable, Mapping, Sequence

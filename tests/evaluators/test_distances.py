@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from evaluators.distances import BLOCK, blocks, mean_distance, mean_over_pairs, paired, squared
+from evaluators.distances import BLOCK, blocks, mean_distance, mean_over_pairs, paired, slack, squared
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -42,6 +43,11 @@ def test_pairs_within_a_caption_are_left_out():
     assert float(mean_over_pairs(lambda a, b: values[a, b], prompt)) == values[[0, 0, 1, 2], [1, 3, 2, 3]].mean()
 
 
+def test_one_caption_is_refused():
+    with pytest.raises(ValueError, match="3 clips of a single caption"):
+        mean_distance(draw(3), torch.tensor([4, 4, 4]))
+
+
 def test_mean_distance_is_the_expectation_of_drawn_pairs():
     """Two draws of indices, which may hit the same clip: lower by one part in the number of clips."""
     rows = 37
@@ -53,3 +59,9 @@ def test_mean_distance_is_the_expectation_of_drawn_pairs():
     drawn = torch.tensor(drawn)
     expected = float(mean_distance(vectors, torch.arange(rows))) * (rows - 1) / rows
     assert abs(drawn.mean() - expected) < 4 * drawn.std() / len(drawn) ** 0.5
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_vectors_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        slack(draw(3), torch.full((2, 7), bad))

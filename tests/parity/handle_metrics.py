@@ -41,23 +41,27 @@ def check_retrieval(case: Case) -> None:
     batches = list(zip(text[:whole].split(size), motion[:whole].split(size), strict=True))
     hits = [in_batch(*batch, top) for batch in batches]
     apart = squared(*batches[0]).sqrt()
-    order = case.outputs.pop("argsort_first_batch")
-    assert (order.sort(1).values == torch.arange(size)).all()
-    sorted_by_theirs = apart.gather(1, order)
-    assert (sorted_by_theirs.diff(dim=1) >= -RELATIVE * sorted_by_theirs[:, 1:]).all(), "argsort_first_batch"
     own = paired(*batches[0])
     sums = hits[0].sum(0)
     known = {
         "R_precision": torch.cat(hits).mean(0),
         "R_precision_sum_first_batch": sums,
         "t2mgpt_R_sum_first_batch": sums,
-        "top_k_first_batch": hits[0],
+        "top_k_first_batch": hits[0] > 0.5,
+        "argsort_first_batch": ordered(apart, case.outputs["argsort_first_batch"]),
         "dist_mat_first_batch": apart,
         "matching_score": paired(text[:whole], motion[:whole]).mean(),
         "matching_score_vec_first_batch": own,
         "t2mgpt_matching_first_batch": own.sum(),
     }
     compare(case, known, RELATIVE)
+
+
+def ordered(apart: Tensor, theirs: Tensor) -> Tensor:
+    """The order of each row's distances; theirs where the two differ only in what float32 cannot tell apart."""
+    found = apart.argsort(1)
+    is_same = (apart.gather(1, found) - apart.gather(1, theirs)).abs() <= RELATIVE * apart.gather(1, found)
+    return torch.where(is_same, theirs, found)
 
 
 def in_batch(text: Tensor, motion: Tensor, top: int) -> Tensor:
