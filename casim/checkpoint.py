@@ -61,11 +61,12 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise FileNotFoundError(f"no weights at {path}")
     data = path.read_bytes()
-    if data[:2] == b"PK" or data[:1] == b"\x80":
-        raise ValueError(f"{path} is a pickled file, which could run code; only safetensors are read")
     try:
         tensors = load_bytes(data)
     except SafetensorError as error:
+        # Asked only now: a whole safetensors file may begin with these bytes too, which are the size of its header.
+        if data[:2] == b"PK" or data[:1] == b"\x80":
+            raise ValueError(f"{path} is a pickled file, which could run code; only safetensors are read") from None
         raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
     return {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
 
