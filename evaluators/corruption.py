@@ -1,16 +1,16 @@
 """Known corruptions of an evaluation: each metric names one, and must get worse by it.
 
-They pair clips with captions that do not fit (or with another clip's reference) and leave the motion as it is, so
-they work for real and generated clips alike, and the score after a corruption is that metric's floor.
+Most change what the captions ask for and leave the motion as it is, so they work for real and generated clips
+alike, and the score after a corruption is that metric's floor. Metrics that read no captions get other vectors of
+the generated clips.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from casim.types import ActionSpan, Alignment
 from evaluators.actions import other_side
-from evaluators.protocol import EvalBatch
+from evaluators.protocol import EvalBatch, Space
 
 
 def wrong_caption(batch: EvalBatch) -> EvalBatch:
@@ -21,7 +21,8 @@ def wrong_caption(batch: EvalBatch) -> EvalBatch:
         shift = max(len(same) // 2, 1)
         for position, i in enumerate(same):
             donors[i] = same[(position + shift) % len(same)] if len(same) > 1 else (i + 1) % len(batch)
-    return _with_vectors(_asking(batch, [batch.wanted[i] for i in donors]), "text", donors)
+    asking = _asking(batch, [batch.wanted[i] for i in donors])
+    return _in_spaces(asking, lambda s: s if s.text is None else replace(s, text=s.text[donors]))
 
 
 def swapped_order(batch: EvalBatch) -> EvalBatch:
@@ -36,24 +37,22 @@ def swapped_sides(batch: EvalBatch) -> EvalBatch:
 
 def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
     """In every space each clip has the caption of the clip half the batch away."""
-    return _with_vectors(batch, "text", _far(batch))
-
-
-def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
-    """In every space each clip has the real clip of the one half the batch away."""
-    return _with_vectors(batch, "real", _far(batch))
-
-
-def _far(batch: EvalBatch) -> list[int]:
     half = max(len(batch) // 2, 1)
-    return [(i + half) % len(batch) for i in range(len(batch))]
+    return _in_spaces(batch, lambda s: s if s.text is None else replace(s, text=s.text.roll(half, 0)))
 
 
-def _with_vectors(batch: EvalBatch, part: Literal["text", "real"], donors: Sequence[int]) -> EvalBatch:
-    """The batch with one part of every space (if it has it) taken from other rows."""
-    found = {name: getattr(space, part) for name, space in batch.spaces.items()}
-    moved = {name: {part: rows if rows is None else rows[list(donors)]} for name, rows in found.items()}
-    return replace(batch, spaces={name: replace(s, **moved[name]) for name, s in batch.spaces.items()})
+def moved_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space the generated clips are three standard deviations of the real ones off, in every direction."""
+    return _in_spaces(batch, lambda s: replace(s, motion=s.motion + 3 * s.real.std(0)))
+
+
+def spread_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space the generated clips lie twice as far apart, around the same mean."""
+    return _in_spaces(batch, lambda s: replace(s, motion=2 * s.motion - s.motion.mean(0)))
+
+
+def _in_spaces(batch: EvalBatch, change: Callable[[Space], Space]) -> EvalBatch:
+    return replace(batch, spaces={name: change(space) for name, space in batch.spaces.items()})
 
 
 def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:
@@ -68,3 +67,9 @@ def _backwards(wanted: Alignment) -> Alignment:
 
 def _mirrored(wanted: Alignment) -> Alignment:
     return replace(wanted, actions=tuple(replace(a, action=other_side(a.action)) for a in wanted.actions))
+
+
+def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space each clip has the real clip of the one half the batch away."""
+    half = max(len(batch) // 2, 1)
+    return _in_spaces(batch, lambda s: replace(s, real=s.real.roll(half, 0)))
