@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from evaluators import retrieval
@@ -39,8 +39,11 @@ class SearchMetric(SetMetric):
             raise ValueError("retrieval needs vectors of captions; this space has none")
         order = space.prompt.argsort(stable=True)
         pools = [order] if self.pool is None else order[retrieval.pools(len(space), self.pool)]
-        return torch.stack([type(self).summary(_ranks(space.text[p], space[p])) for p in pools]).mean(0)
+        found = [_ranks(space.text[rows], space.motion[rows], space.prompt[rows]) for rows in pools]
+        return torch.stack([type(self).summary(ranks) for ranks in found]).mean(0)
 
 
-def _ranks(text: Float[Tensor, "batch width"], space: Space) -> Float[Tensor, "directions batch"]:
-    return retrieval.ranks(retrieval.cosines(text, space.motion), space.prompt[:, None] == space.prompt)
+def _ranks(
+    text: Float[Tensor, "batch width"], motion: Float[Tensor, "batch width"], prompt: Int[Tensor, " batch"]
+) -> Float[Tensor, "directions batch"]:
+    return retrieval.ranks(retrieval.cosines(text, motion), prompt[:, None] == prompt)

@@ -13,11 +13,11 @@ from evaluators.actor import ActorConfig
 from evaluators.train import COMMANDS
 from evaluators.training import _datasets as datasets
 from evaluators.training import tmr as training
-from evaluators.training.tmr import Reading, Settings, Training
+from evaluators.training.tmr import Inputs, Settings, Training
 
 BENCHMARK = Choreography.Config(train=23, validation=37, test=101, held_out=5)
 SIZES = ActorConfig(width=12, layers=1, heads=3, ff=17, dropout=0.1)
-SMALL = Settings(Reading(), SIZES, Training(clips=83, steps=41, batch_size=11, warmup=3, learning_rate=1e-2))
+SMALL = Settings(Inputs(), SIZES, Training(clips=83, steps=41, batch_size=11, warmup=3, learning_rate=1e-2))
 TOY = ["--width", "12", "--layers", "1", "--heads", "3", "--ff", "17", "--steps", "2", "--clips", "83"]
 
 
@@ -71,10 +71,10 @@ def test_record_holds_settings_and_the_real_row_under_every_protocol(trained):
 
 def test_it_learns_to_retrieve():
     """Thirteen clips are learnt by heart."""
-    reading, shape = replace(SMALL.reading, patch=8), replace(SIZES, width=24, ff=31, dropout=0.0)
+    inputs, shape = replace(SMALL.inputs, patch=8), replace(SIZES, width=24, ff=31, dropout=0.0)
     drill = Training(clips=13, steps=101, batch_size=13, warmup=3, learning_rate=1e-2)
-    settings = Settings(reading, shape, drill)
-    learnt, _ = training.datasets(reading, drill)
+    settings = Settings(inputs, shape, drill)
+    learnt, _ = training.datasets(inputs, drill)
     made, alike = training.fresh(settings, learnt), caption_similarity.named("actions")
 
     def first_hits():
@@ -86,7 +86,7 @@ def test_it_learns_to_retrieve():
 
 
 def test_statistics_are_those_of_the_training_clips(trained):
-    learnt, judged = training.datasets(SMALL.reading, SMALL.training)
+    learnt, judged = training.datasets(SMALL.inputs, SMALL.training)
     made = embedder.load(trained[0])
     torch.testing.assert_close(made.mean, torch.as_tensor(learnt.mean), atol=2e-3, rtol=2e-3)
     assert made.spec == learnt.spec == judged.spec
@@ -94,7 +94,7 @@ def test_statistics_are_those_of_the_training_clips(trained):
 
 
 def test_same_seed_same_weights(trained):
-    learnt, _ = training.datasets(SMALL.reading, SMALL.training)
+    learnt, _ = training.datasets(SMALL.inputs, SMALL.training)
     again = training.fresh(SMALL, learnt)
     state = torch.get_rng_state()
     training.fit(again, learnt.split("train"), SMALL, caption_similarity.named("actions"))
