@@ -226,6 +226,9 @@ def _begin(settings: Settings, learnt: MotionDataset, tmr: Tmr, name: str) -> re
     }
     seed, device, threads = settings.training.seed, str(tmr.mean.device), torch.get_num_threads()
     written = record.begin("train", name, config, seed=seed, device=device, threads=threads)
+    if inputs.text_weights:
+        weights = record.relative(inputs.text_weights)
+        written.config["inputs"]["text_weights"] = written.config["embedder"]["text"]["weights"] = weights
     if isinstance(learnt, HumanML3D):
         place = record.relative(learnt.folder)
         written.config["data"]["folder"] = written.config["inputs"]["data"] = place

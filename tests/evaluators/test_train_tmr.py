@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -8,6 +9,7 @@ from bodies import write_joint_folder
 
 from casim import checkpoint, cli, prepare, record
 from casim.data.choreography import Choreography
+from casim.text.minilm import MiniLM
 from evaluators import caption_similarity, embedder, real_retrieval
 from evaluators.actor import ActorConfig
 from evaluators.train import COMMANDS
@@ -154,6 +156,21 @@ def test_folder(prepared, tmp_path, monkeypatch, capsys):
     made = embedder.load(tmp_path / "toy")
     assert (made.spec.dims, made.spec.converter) == (263, "fixed")
     assert {key.split("/")[2] for key in found.results if "/" in key} == {"test"}
+
+
+def test_text_weights_are_named_without_their_place(tmp_path, monkeypatch):
+    from transformers import DistilBertConfig, DistilBertModel
+
+    monkeypatch.setenv("CASIM_CACHE", "off")
+    sizes = {"dim": 6, "n_layers": 1, "n_heads": 3, "hidden_dim": 7, "max_position_embeddings": 41}
+    DistilBertModel(DistilBertConfig(vocab_size=30522, **sizes)).save_pretrained(tmp_path / "bert")
+    shutil.copy(MiniLM(MiniLM.Config()).folder / "tokenizer.json", tmp_path / "bert")
+    argv = ["tmr", "--out", str(tmp_path / "toy"), *TOY, "--batch-size", "11", "--text", "minilm"]
+    assert cli.run(COMMANDS, [*argv, "--text-weights", str(tmp_path / "bert")]) == 0
+    found = record.load(tmp_path / "toy")
+    assert found.config["embedder"]["text"]["weights"] == found.config["inputs"]["text_weights"] == "bert"
+    assert len(found.config["text_sha256"]) == 64
+    assert embedder.load(tmp_path / "toy").text(["a person walks"]).shape == (1, 12)
 
 
 MISTAKES = {
