@@ -7,7 +7,7 @@ generated clips.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from casim.types import ActionSpan, Alignment
 from evaluators.actions import other_side
@@ -27,7 +27,8 @@ def wrong_caption(batch: EvalBatch) -> EvalBatch:
     texts = tuple(own.texts[i] for i in order)
     alignment, keywords, tags = picked(own.alignment), picked(own.keywords), picked(own.tags)
     reference = replace(own, texts=texts, alignment=alignment, keywords=keywords, tags=tags)
-    return _with_vectors(replace(batch, reference=reference), "text", order)
+    asking = replace(batch, reference=reference)
+    return _in_spaces(asking, lambda space: space if space.text is None else replace(space, text=space.text[order]))
 
 
 def donors(kinds: Sequence[str]) -> list[int]:
@@ -53,12 +54,8 @@ def swapped_sides(batch: EvalBatch) -> EvalBatch:
 
 def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
     """In every space each clip has the caption of the clip half the batch away."""
-    return _with_vectors(batch, "text", _far(batch))
-
-
-def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
-    """In every space each clip has the real clip of the one half the batch away."""
-    return _with_vectors(batch, "real", _far(batch))
+    half = max(len(batch) // 2, 1)
+    return _in_spaces(batch, lambda s: s if s.text is None else replace(s, text=s.text.roll(half, 0)))
 
 
 def moved_vectors(batch: EvalBatch) -> EvalBatch:
@@ -73,18 +70,6 @@ def spread_vectors(batch: EvalBatch) -> EvalBatch:
 
 def _in_spaces(batch: EvalBatch, change: Callable[[Space], Space]) -> EvalBatch:
     return replace(batch, spaces={name: change(space) for name, space in batch.spaces.items()})
-
-
-def _far(batch: EvalBatch) -> list[int]:
-    half = max(len(batch) // 2, 1)
-    return [(i + half) % len(batch) for i in range(len(batch))]
-
-
-def _with_vectors(batch: EvalBatch, part: Literal["text", "real"], donors: Sequence[int]) -> EvalBatch:
-    """The batch with one part of every space (if it has it) taken from other rows."""
-    found = {name: getattr(space, part) for name, space in batch.spaces.items()}
-    moved = {name: {part: rows if rows is None else rows[list(donors)]} for name, rows in found.items()}
-    return replace(batch, spaces={name: replace(s, **moved[name]) for name, s in batch.spaces.items()})
 
 
 def _asking(batch: EvalBatch, wanted: Sequence[Alignment]) -> EvalBatch:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from evaluators import retrieval
@@ -30,13 +30,20 @@ class SearchMetric(SetMetric):
         super().__init__(space, **options)
 
     def score(self, space: Space) -> Float[Tensor, " parts"]:
-        """The value of every part; pools are drawn in order of prompts, so the order of clips changes nothing."""
-        ordered = space[space.prompt.argsort(stable=True)]
-        rows = [torch.arange(len(space))] if self.pool is None else list(retrieval.pools(len(space), self.pool))
-        return torch.stack([type(self).summary(_ranks(ordered[part])) for part in rows]).mean(0)
+        """The value of every part; pools are drawn in order of prompts, so the order of clips changes nothing.
+
+        Raises:
+            ValueError: the space has no vectors of captions, or too few clips for a pool.
+        """
+        if space.text is None:
+            raise ValueError("retrieval needs vectors of captions; this space has none")
+        order = space.prompt.argsort(stable=True)
+        pools = [order] if self.pool is None else order[retrieval.pools(len(space), self.pool)]
+        found = [_ranks(space.text[rows], space.motion[rows], space.prompt[rows]) for rows in pools]
+        return torch.stack([type(self).summary(ranks) for ranks in found]).mean(0)
 
 
-def _ranks(space: Space) -> Float[Tensor, "directions batch"]:
-    if space.text is None:
-        raise ValueError("retrieval needs vectors of captions; this space has none")
-    return retrieval.ranks(retrieval.cosines(space.text, space.motion), space.prompt[:, None] == space.prompt)
+def _ranks(
+    text: Float[Tensor, "batch width"], motion: Float[Tensor, "batch width"], prompt: Int[Tensor, " batch"]
+) -> Float[Tensor, "directions batch"]:
+    return retrieval.ranks(retrieval.cosines(text, motion), prompt[:, None] == prompt)

@@ -39,7 +39,7 @@ Log = list[dict[str, float | int]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Inputs:
     """What TMR reads, and how."""
 
     data: str = CHOREOGRAPHY
@@ -93,7 +93,7 @@ class Training:
 class Settings:
     """Everything that decides what comes out."""
 
-    reading: Annotated[Reading, cli.FLAT] = Reading()
+    inputs: Annotated[Inputs, cli.FLAT] = Inputs()
     sizes: Annotated[ActorConfig, cli.FLAT] = LAPTOP
     training: Annotated[Training, cli.FLAT] = Training()
     loss: LossConfig = field(default_factory=LossConfig)
@@ -130,9 +130,9 @@ def train(
         FileNotFoundError: the data or the weights of the text encoder are not there.
     """
     training = settings.training
-    learnt, judged = datasets(settings.reading, training)
+    learnt, judged = datasets(settings.inputs, training)
     clips = learnt.split("train")
-    splits, alike = judged_splits(judged), caption_similarity.named(settings.reading.alike_by)
+    splits, alike = judged_splits(judged), caption_similarity.named(settings.inputs.alike_by)
     # data too small for a batch, or without what captions are compared by, fails here: nothing is written yet
     alike(clips.batch(batch_items(clips.lengths, training.batch_size, training.seed, 0).tolist()))
     tmr = fresh(settings, learnt).to(device)
@@ -149,23 +149,23 @@ def train(
     return written
 
 
-def datasets(reading: Reading, training: Training) -> tuple[MotionDataset, MotionDataset]:
+def datasets(inputs: Inputs, training: Training) -> tuple[MotionDataset, MotionDataset]:
     """The data that is trained on, and that whose splits are judged; a folder is both."""
-    if reading.data == CHOREOGRAPHY:
-        return choreography(training.seed, training.clips, reading.subset)
-    data = folder(reading.data, reading.subset)
+    if inputs.data == CHOREOGRAPHY:
+        return choreography(training.seed, training.clips, inputs.subset)
+    data = folder(inputs.data, inputs.subset)
     return data, data
 
 
 def fresh(settings: Settings, dataset: MotionDataset) -> Tmr:
     """An untrained TMR for the features of a dataset, with its statistics."""
-    reading = settings.reading
-    kind: Any = plugins.load(TextEncoder, "casim.text", reading.text)
-    options = {"weights": reading.text_weights} if reading.text_weights else {}
+    inputs = settings.inputs
+    kind: Any = plugins.load(TextEncoder, "casim.text", inputs.text)
+    options = {"weights": inputs.text_weights} if inputs.text_weights else {}
     text = plugins.describe(plugins.restore(kind.Config, options))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.training.seed)
-        tmr = Tmr(Tmr.Config(text, dataset.spec, settings.sizes, reading.patch))
+        tmr = Tmr(Tmr.Config(text, dataset.spec, settings.sizes, inputs.patch))
     tmr.encoder = Cached(tmr.encoder)
     tmr.mean.copy_(torch.as_tensor(dataset.mean))
     tmr.std.copy_(torch.as_tensor(dataset.std))
@@ -217,18 +217,21 @@ def _losses(tmr: Tmr, batch: MotionBatch, alike: Alike, settings: Settings, step
 
 def _begin(settings: Settings, learnt: MotionDataset, tmr: Tmr, name: str) -> record.RunRecord:
     """A record of the settings as given, and of what they came to."""
-    reading = settings.reading
+    inputs = settings.inputs
     config = asdict(settings) | {
         "data": plugins.describe(cast(Any, learnt).config),
         "embedder": plugins.describe(tmr.config),
         "text_sha256": tmr.encoder.identity(),
-        "captions": caption_similarity.WORDS[reading.alike_by],
+        "captions": caption_similarity.WORDS[inputs.alike_by],
     }
     seed, device, threads = settings.training.seed, str(tmr.mean.device), torch.get_num_threads()
     written = record.begin("train", name, config, seed=seed, device=device, threads=threads)
+    if inputs.text_weights:
+        weights = record.relative(inputs.text_weights)
+        written.config["inputs"]["text_weights"] = written.config["embedder"]["text"]["weights"] = weights
     if isinstance(learnt, HumanML3D):
         place = record.relative(learnt.folder)
-        written.config["data"]["folder"] = written.config["reading"]["data"] = place
+        written.config["data"]["folder"] = written.config["inputs"]["data"] = place
         written.inputs["data"] = record.Source(run=place, sha256=record.sha256(learnt.folder))
     return written
 

@@ -45,7 +45,8 @@ def test_sentences_are_cosines_of_pooled_vectors():
     assert abs(float(found[0, 2])) < 0.5
 
 
-def test_minilm_tells_paraphrases_from_other_captions():
+def test_minilm_tells_paraphrases_from_other_captions(monkeypatch):
+    monkeypatch.setenv("CASIM_CACHE", "off")
     batch = MotionBatch(
         torch.zeros(3, 2, 1),
         torch.ones(3, 2, dtype=torch.bool),

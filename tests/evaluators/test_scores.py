@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from casim.record import RunRecord
 from casim.types import ActionSpan, Alignment, MotionBatch
 from evaluators import scores
 from evaluators.intervals import Resampling
-from evaluators.protocol import EvalBatch, Protocol
+from evaluators.protocol import EvalBatch, Protocol, Space
 from evaluators.tables import show
 
 HOW = Resampling(resamples=100)
@@ -51,6 +53,16 @@ def test_keys_follow_the_grammar(measures):
     assert {key.split("/")[2] for key in measures} == {"test"}
     assert {key.split("/")[3] for key in measures} == set(scores.GROUPS)
     assert all(m.protocol == "words" and m.interval is not None for m in measures.values())
+
+
+def test_metrics_of_a_space_are_judged_where_it_is_given():
+    vectors = torch.eye(7)
+    space = Space(vectors, vectors, torch.arange(7), vectors)
+    rows = scores.judge_real(replace(batch(), spaces={"tmr": space}), "test")
+    found = scores.measures(scores.average_repeats(rows), HOW, "words")
+    assert set(scores.metrics(["tmr"])) - set(scores.metrics()) == {"tmr_score_m2t", "tmr_score_m2m"}
+    means = {row: found[f"{row}/tmr_score_m2t/test/all"].value for row in ("real", "floor: wrong caption")}
+    assert means == pytest.approx({"real": 1.0, "floor: wrong caption": 0.5})
 
 
 def test_values(measures):

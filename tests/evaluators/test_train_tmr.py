@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -8,16 +9,17 @@ from bodies import write_joint_folder
 
 from casim import checkpoint, cli, prepare, record
 from casim.data.choreography import Choreography
+from casim.text.minilm import MiniLM
 from evaluators import caption_similarity, embedder, real_retrieval
 from evaluators.actor import ActorConfig
 from evaluators.train import COMMANDS
 from evaluators.training import _datasets as datasets
 from evaluators.training import tmr as training
-from evaluators.training.tmr import Reading, Settings, Training
+from evaluators.training.tmr import Inputs, Settings, Training
 
 BENCHMARK = Choreography.Config(train=23, validation=37, test=101, held_out=5)
 SIZES = ActorConfig(width=12, layers=1, heads=3, ff=17, dropout=0.1)
-SMALL = Settings(Reading(), SIZES, Training(clips=83, steps=41, batch_size=11, warmup=3, learning_rate=1e-2))
+SMALL = Settings(Inputs(), SIZES, Training(clips=83, steps=41, batch_size=11, warmup=3, learning_rate=1e-2))
 TOY = ["--width", "12", "--layers", "1", "--heads", "3", "--ff", "17", "--steps", "2", "--clips", "83"]
 
 
@@ -71,10 +73,10 @@ def test_record_holds_settings_and_the_real_row_under_every_protocol(trained):
 
 def test_it_learns_to_retrieve():
     """Thirteen clips are learnt by heart."""
-    reading, shape = replace(SMALL.reading, patch=8), replace(SIZES, dropout=0.0)
-    drill = Training(clips=13, steps=61, batch_size=13, warmup=3, learning_rate=2e-2)
-    settings = Settings(reading, shape, drill)
-    learnt, _ = training.datasets(reading, drill)
+    inputs, shape = replace(SMALL.inputs, patch=8), replace(SIZES, width=24, ff=31, dropout=0.0)
+    drill = Training(clips=13, steps=101, batch_size=13, warmup=3, learning_rate=1e-2)
+    settings = Settings(inputs, shape, drill)
+    learnt, _ = training.datasets(inputs, drill)
     made, alike = training.fresh(settings, learnt), caption_similarity.named("actions")
 
     def first_hits():
@@ -82,11 +84,11 @@ def test_it_learns_to_retrieve():
 
     before = first_hits().value
     training.fit(made, learnt.split("train"), settings, alike)
-    assert before < 0.4 < 0.8 < first_hits().value
+    assert before < 0.4 < 0.6 < first_hits().value
 
 
 def test_statistics_are_those_of_the_training_clips(trained):
-    learnt, judged = training.datasets(SMALL.reading, SMALL.training)
+    learnt, judged = training.datasets(SMALL.inputs, SMALL.training)
     made = embedder.load(trained[0])
     torch.testing.assert_close(made.mean, torch.as_tensor(learnt.mean), atol=2e-3, rtol=2e-3)
     assert made.spec == learnt.spec == judged.spec
@@ -94,7 +96,7 @@ def test_statistics_are_those_of_the_training_clips(trained):
 
 
 def test_same_seed_same_weights(trained):
-    learnt, _ = training.datasets(SMALL.reading, SMALL.training)
+    learnt, _ = training.datasets(SMALL.inputs, SMALL.training)
     again = training.fresh(SMALL, learnt)
     state = torch.get_rng_state()
     training.fit(again, learnt.split("train"), SMALL, caption_similarity.named("actions"))
@@ -154,6 +156,21 @@ def test_folder(prepared, tmp_path, monkeypatch, capsys):
     made = embedder.load(tmp_path / "toy")
     assert (made.spec.dims, made.spec.converter) == (263, "fixed")
     assert {key.split("/")[2] for key in found.results if "/" in key} == {"test"}
+
+
+def test_text_weights_are_named_without_their_place(tmp_path, monkeypatch):
+    from transformers import DistilBertConfig, DistilBertModel
+
+    monkeypatch.setenv("CASIM_CACHE", "off")
+    sizes = {"dim": 6, "n_layers": 1, "n_heads": 3, "hidden_dim": 7, "max_position_embeddings": 41}
+    DistilBertModel(DistilBertConfig(vocab_size=30522, **sizes)).save_pretrained(tmp_path / "bert")
+    shutil.copy(MiniLM(MiniLM.Config()).folder / "tokenizer.json", tmp_path / "bert")
+    argv = ["tmr", "--out", str(tmp_path / "toy"), *TOY, "--batch-size", "11", "--text", "minilm"]
+    assert cli.run(COMMANDS, [*argv, "--text-weights", str(tmp_path / "bert")]) == 0
+    found = record.load(tmp_path / "toy")
+    assert found.config["embedder"]["text"]["weights"] == found.config["inputs"]["text_weights"] == "bert"
+    assert len(found.config["text_sha256"]) == 64
+    assert embedder.load(tmp_path / "toy").text(["a person walks"]).shape == (1, 12)
 
 
 MISTAKES = {
