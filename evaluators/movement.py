@@ -21,6 +21,8 @@ from evaluators.protocol import EvalBatch
 
 SMOOTHING = 0.1
 """Standard deviation, in seconds, of the smoothing of the facing direction."""
+STILL = 1e-6
+"""Spread up to which a joint stands still: a millimetre, squared."""
 LARGEST_BONE = 3.0
 """No bone is longer, metres: longer ones tell that the joints are in another unit."""
 
@@ -56,7 +58,7 @@ class Movement:
         return _movement(batch.real_joints, batch.reference.mask, batch.fps)
 
     @cached_property
-    def steps(self) -> Bool[Tensor, "batch frames-1"]:
+    def steps(self) -> Bool[Tensor, "batch steps"]:
         """True where a frame and the next one are real."""
         return self.mask[:, 1:]
 
@@ -74,7 +76,7 @@ class Movement:
         return (self.joints - self.joints[:, :, list(self.skeleton.parents)])[:, :, 1:].norm(dim=-1)
 
     @cached_property
-    def turn(self) -> Float[Tensor, "batch frames-1"]:
+    def turn(self) -> Float[Tensor, "batch steps"]:
         """Turn of the facing direction from frame to frame, radians, positive to the person's left."""
         x, z = self.facing
         before, after = slice(None, -1), slice(1, None)
@@ -83,7 +85,7 @@ class Movement:
         return torch.atan2(across, along)
 
     @cached_property
-    def travel(self) -> Float[Tensor, "2 batch frames-1"]:
+    def travel(self) -> Float[Tensor, "2 batch steps"]:
         """Step of the root forward and to the person's left, metres, as the body faces at that moment."""
         x, z = self.facing[..., :-1]
         step = self.joints[:, 1:, 0] - self.joints[:, :-1, 0]
@@ -99,7 +101,7 @@ class Movement:
         )
 
     @cached_property
-    def speed(self) -> Float[Tensor, "batch frames-1 joints"]:
+    def speed(self) -> Float[Tensor, "batch steps joints"]:
         """Speed of each joint in the body's own frame, m/s; 0 in padded frames."""
         return (self.local[:, 1:] - self.local[:, :-1]).norm(dim=-1) * self.fps
 
@@ -114,7 +116,7 @@ class Movement:
         return ((self.local - mean).square() * keep).sum((1, 3))
 
     @cached_property
-    def jerk(self) -> Float[Tensor, "batch frames-3"]:
+    def jerk(self) -> Float[Tensor, "batch thirds"]:
         """Largest jerk of any joint, m/s^3: third difference, sizes in x, y and z added up; NaN if padded."""
         third = self.joints.diff(n=3, dim=1) * self.fps**3
         return third.abs().sum(-1).amax(-1).masked_fill(~self.mask[:, 3:], torch.nan)
@@ -165,4 +167,4 @@ def asymmetry(movement: Movement, limbs: Sequence[str | None]) -> Float[Tensor, 
         limbs: a word for the limb of each clip; None gives 0.
     """
     left, right = (movement.spread * movement.limbs(limbs)).sum(-1)
-    return (left - right) / (left + right).clamp_min(torch.finfo(left.dtype).tiny)
+    return (left - right) / (left + right + STILL)

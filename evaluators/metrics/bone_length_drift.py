@@ -1,6 +1,6 @@
 """Bone length drift: how much the bones of a clip change their length over time.
 
-What: mean distance of each bone's length from its mean over the clip, divided by that mean, averaged over the
+What: mean distance of each bone's length from its mean over the clip, in per cent of that mean, averaged over the
 bones. A rigid body has 0, up to the rounding of its joints. Source: our own; sanity of joints that come from
 features, where nothing keeps a bone as long as it was.
 """
@@ -18,6 +18,7 @@ class BoneLengthDrift(ItemMetric):
     """Mean relative change of the bones of each clip."""
 
     ideal = None
+    unit = "%"
     higher_is_better = False
     corruption = staticmethod(noise_1cm)
     declared = declare(
@@ -34,9 +35,9 @@ class BoneLengthDrift(ItemMetric):
     )
 
     def per_item(self, batch: EvalBatch) -> Float[Tensor, " batch"]:
-        """Share of its length by which a bone of each clip is off, on average."""
+        """Per cent of its length by which a bone of each clip is off, on average."""
         movement = Movement.of(batch)
         keep = movement.mask[..., None] / movement.mask.sum(1)[:, None, None]
         lengths = movement.bones
         mean = (lengths * keep).sum(1, keepdim=True)
-        return ((lengths - mean).abs() * keep).sum(1).div(mean[:, 0]).mean(1)
+        return 100 * ((lengths - mean).abs() * keep).sum(1).div(mean[:, 0]).mean(1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from evaluators import phrases
 from evaluators.damage import wrong_text
 from evaluators.metric import ItemMetric, declare
-from evaluators.movement import Movement
+from evaluators.movement import STILL, Movement
 from evaluators.protocol import EvalBatch
 
 LIMBS = (("arm", 1), ("arm", -1), ("leg", 1), ("leg", -1))
@@ -35,7 +35,7 @@ class PartRecall(ItemMetric):
         skeleton = movement.skeleton
         wrists = [skeleton.index("l_wrist"), skeleton.index("r_wrist")]
         active = movement.spread[:, [*wrists, skeleton.feet_left[1], skeleton.feet_right[1]]]
-        active = active.masked_fill(~competing, -1)
+        active = active.masked_fill(active < STILL, 0).masked_fill(~competing, -1)
         rivals = (active[:, None, :] >= active[:, :, None]).sum(2) - 1  # with a tie, neither comes first
         number = asked.sum(1)
         share = (asked & (rivals < number[:, None])).sum(1) / number.double()

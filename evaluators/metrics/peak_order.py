@@ -24,6 +24,8 @@ from evaluators.protocol import EvalBatch
 
 SMOOTHING = 0.25
 """Standard deviation of the smoothing, seconds."""
+LEAST = 0.05
+"""A signal that stays below this is no event, m/s or rad/s."""
 
 
 class PeakOrder(ItemMetric):
@@ -50,12 +52,13 @@ def _time(movement: Movement, events: Sequence[Event | None]) -> Float[Tensor, "
     left, right = movement.limbs([event.limb if event else None for event in events])
     signals = {
         "limb": (movement.speed * (left - right)[:, None]).sum(-1),
-        "ahead": movement.travel[0],
-        "aside": movement.travel[1],
-        "turn": movement.turn,
+        "ahead": movement.travel[0] * movement.fps,
+        "aside": movement.travel[1] * movement.fps,
+        "turn": movement.turn * movement.fps,
     }
     own = torch.stack([signals[event.kind if event else "turn"][i] for i, event in enumerate(events)])
     curve = smooth(held(own * sign[:, None], movement.steps)[None], SMOOTHING * movement.fps)[0]
-    upper = (curve - 0.5 * curve.masked_fill(~movement.steps, 0).amax(1, keepdim=True).clamp_min(0)).clamp_min(0)
+    half = 0.5 * curve.masked_fill(~movement.steps, 0).amax(1, keepdim=True)
+    upper = (curve - half.clamp_min(LEAST)).clamp_min(0)
     weight = upper * movement.steps
     return (weight * torch.arange(weight.shape[1])).sum(1) / weight.sum(1)

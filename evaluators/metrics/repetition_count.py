@@ -1,11 +1,12 @@
 """Repetition count: does the clip show something as often as the caption says?
 
 What: captions that name one number of times, of a limb with a side, a jump or a squat, told of once (rules:
-`evaluators.phrases.count`). The activity is how far the limb is from its median pose, less the same of the other
-side's, or the height of the hips above, or of the head below, its median. The clip repeats once for every run of
-frames in which the activity is above half its largest; a run in which the limb goes to and fro counts its turns. 1
-if the number is right, else 0. Source: our own, after the count predicates of Kinematic Phrases (arXiv 2310.04189).
-Limit: real captions with a number seldom say all that is repeated in the clip; calibrated on choreography.
+`evaluators.phrases.count`). The activity is how far the limb is from where the clip begins, less the same of the
+other side's; for a jump the height of the hips above the first frame, for a squat the depth of the head below. The
+clip repeats once for every run of frames in which the activity is above half its largest; a run in which the limb
+goes to and fro counts its turns. 1 if the number is right, else 0. Source: our own, after the count predicates of
+Kinematic Phrases (arXiv 2310.04189). Limit: calibrated on choreography alone. Few real captions name a number, and
+those seldom say all that is repeated in the clip: of 601 captions of free motion capture the rules accept two.
 """
 
 import numpy as np
@@ -54,7 +55,7 @@ def repetitions(movement: Movement, row: int, asked: Count) -> int:
     else:
         joint, sign = (0, 1) if asked.kind == "leap" else (movement.skeleton.index("head"), -1)
         height = sign * movement.joints[row, :frames, joint, 1]
-        activity, path = height - height.median(), height[:, None]
+        activity, path = height - height[0], height[:, None]
     runs = _runs((activity > 0.5 * activity.max()).numpy() & bool(activity.max() > LEAST))
     return sum(max(1, _turns(path[start:end].numpy())) for start, end in runs)
 
@@ -66,7 +67,7 @@ def _limb(
     named = movement.skeleton.body_words[asked.limb]
     left, right = (max(set(named) & set(side)) for side in (movement.skeleton.left, movement.skeleton.right))
     own, other = (left, right) if asked.sign > 0 else (right, left)
-    away = (local - local.median(0).values).norm(dim=-1)
+    away = (local - local[0]).norm(dim=-1)
     return away[:, own] - away[:, other], local[:, own]
 
 
