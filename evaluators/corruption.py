@@ -58,6 +58,12 @@ def wrong_text_vectors(batch: EvalBatch) -> EvalBatch:
     return _in_spaces(batch, lambda s: s if s.text is None else replace(s, text=s.text.roll(half, 0)))
 
 
+def wrong_reference_vectors(batch: EvalBatch) -> EvalBatch:
+    """In every space each clip has the real clip of the one half the batch away."""
+    half = max(len(batch) // 2, 1)
+    return _in_spaces(batch, lambda s: replace(s, real=s.real.roll(half, 0)))
+
+
 def moved_vectors(batch: EvalBatch) -> EvalBatch:
     """In every space the generated clips are three standard deviations of the real ones off, in every direction."""
     return _in_spaces(batch, lambda s: replace(s, motion=s.motion + 3 * s.real.std(0)))

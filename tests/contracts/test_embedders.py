@@ -10,8 +10,10 @@ from torch import Tensor
 
 from casim import plugins
 from casim.features import FeatureSpec
+from casim.text.hashed import Hashed
 from casim.types import frame_mask
 from evaluators import embedder as embedders
+from evaluators.actor import ActorConfig
 from evaluators.embedder import Embedder
 
 LENGTHS = (23, 37, 29, 17, 31)
@@ -33,6 +35,11 @@ TOYS: dict[str, Callable[[], dict[str, Any]]] = {
         "motion_hidden": 13,
         "width": 17,
         "padded_to": 37,  # one clip ends at the edge, the others in zeros
+    },
+    "tmr": lambda: {
+        "text": plugins.describe(Hashed.Config(width=13)),
+        "spec": FeatureSpec(converter="fixed", subset="essential"),
+        "sizes": ActorConfig(width=12, layers=1, heads=2, ff=11),
     },
 }
 """Options that make an embedder small."""

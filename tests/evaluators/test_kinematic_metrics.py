@@ -188,7 +188,9 @@ def test_direction_accuracy():
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 5])
-@pytest.mark.parametrize(("joint", "said"), [("l_wrist", "raises the left hand"), ("r_foot", "kicks the right foot")])
+@pytest.mark.parametrize(
+    ("joint", "said"), [("l_wrist", "raises the left hand"), ("r_foot", "kicks the right foot")]
+)
 def test_repetitions_are_counted(times, joint, said):
     words = {2: "twice", 3: "three times", 5: "5 times"}
     batch = batch_of(limb(joint, times), [""])
