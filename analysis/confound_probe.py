@@ -83,11 +83,11 @@ class Config:
     device: str = "cpu"
     """Where motions are generated."""
 
-    def protocol(self) -> Protocol:
-        """The protocol of the scores."""
+    def protocol(self, clips: int) -> Protocol:
+        """The protocol of the scores; the smallest split has `clips` clips."""
         samples, resamples = self.samples, self.resamples
         if self.quick:
-            samples, resamples = min(samples or 60, 60), min(resamples, 500)
+            samples, resamples = min(samples or 60, 60, clips), min(resamples, 500)
         standard = PRESETS["standard"]
         how = replace(standard.resampling, resamples=resamples, seed=self.seed)
         name = "quick" if self.quick else "standard"
@@ -112,10 +112,10 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     folder, runs = _folder(config), find_cells(config.runs)
     if (folder / record.FILE).exists() and (name := record.load(folder).name) != NAME:
         raise ValueError(f"{folder} holds the record of {name}; give --out another folder")
-    protocol = settled(config.protocol(), runs)
     models = [TextToMotion.load(run.folder, config.device) for run in runs]
     dataset = models[0].dataset()
     clips = {split: dataset.split(split) for split in config.splits}
+    protocol = settled(config.protocol(min(map(len, clips.values()))), runs)
     design = Design(tuple(sorted({Factors.of(model.setup) for model in models}, key=FACTORS.index)))
     written = _begin(runs, protocol, design, config.device)
     with record.opened(written, folder):

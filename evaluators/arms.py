@@ -78,12 +78,12 @@ def _check_comparable(a: Run, b: Run) -> None:
     data = [{k: v for k, v in run.config["data"].items() if k != "is_padded_full"} for run in (a, b)]
     if data[0] != data[1]:  # the same clips, however far they are padded in training
         raise ValueError(f"{a.name} and {b.name} were trained on different data; score them in two commands")
+    if (a.arm, a.seed) == (b.arm, b.seed):
+        raise ValueError(f"{a.name} and {b.name} are both {a.arm} with training seed {a.seed}; name one of them")
     if a.name == b.name:
         raise ValueError(f"two runs are called {a.name}; rename a folder, so that the record can tell them apart")
     if a.arm != b.arm:
         return
-    if a.seed == b.seed:
-        raise ValueError(f"{a.name} and {b.name} are both {a.arm} with training seed {a.seed}; name one of them")
     first, second = ({**run.config, "training": {**run.config["training"], "seed": None}} for run in (a, b))
     different = sorted(key for key in first | second if first.get(key) != second.get(key))
     if different:

@@ -74,8 +74,8 @@ def main(
         device: where motions are generated.
     """
     found = find_runs(runs)
-    judges = find_judges(embedder, found[0])
     chosen = settled(changes.apply(PRESETS[protocol]), found)
+    judges = find_judges(embedder, found[0])
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
         written = evaluate(found, judges, chosen, folder, device=device, progress=progress)

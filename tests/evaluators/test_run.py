@@ -11,9 +11,11 @@ from casim.data.choreography import Choreography
 from casim.injection import Casim
 from casim.text.hashed import Hashed
 from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from evaluators import arms, generation
 from evaluators import run as runs
+from evaluators.generation import choose
 from evaluators.protocol import PRESETS, Protocol
-from evaluators.run import Changes, choose
+from evaluators.run import Changes
 
 CONFIG = {
     "recipe": "choreography_casim",
@@ -57,13 +59,6 @@ def test_folder_without_run(here, capsys):
     assert "config.json" in refused(capsys, "empty")
 
 
-def test_other_data_is_refused(here, capsys):
-    name = write(here / "a", data={"plugin": "humanml3d"})
-    error = refused(capsys, name)
-    assert "humanml3d" in error
-    assert "only the actions of choreography" in error
-
-
 def test_an_oracle_is_no_generator(here, capsys):
     checkpoint.save_config(here / "a", {"embedder": {"plugin": "oracle"}})
     assert "no run of a generator" in refused(capsys, "a")
@@ -91,7 +86,7 @@ def test_seeds_of_an_arm_and_other_arms_are_comparable(here):
         write(here / "b", training={"seed": 1, "steps": 3}),
         write(here / "c", recipe="other"),
     )
-    found = runs.find_runs(names)
+    found = arms.find_runs(names)
     assert [(run.arm, run.seed) for run in found] == [
         ("choreography_casim", 0),
         ("choreography_casim", 1),
@@ -102,7 +97,7 @@ def test_seeds_of_an_arm_and_other_arms_are_comparable(here):
 def test_padding_makes_no_other_data(here):
     data = {**CONFIG["data"], "is_padded_full": True}
     names = write(here / "a"), write(here / "b", recipe="other", data=data)
-    assert [run.arm for run in runs.find_runs(names)] == ["choreography_casim", "other"]
+    assert [run.arm for run in arms.find_runs(names)] == ["choreography_casim", "other"]
 
 
 @pytest.mark.parametrize("argv", [("--samples", "0"), ("--protocol", "slow"), ("--steps", "many")])
@@ -121,9 +116,9 @@ def test_changes_show_in_name_and_words():
 def test_sampling_settings_are_told_where_all_runs_agree(here):
     own = {"sampler": "ddim", "steps": 7, "guidance": 2.5}
     names = write(here / "a", sampling=own), write(here / "b", recipe="other", sampling={**own, "steps": 11})
-    words = runs.settled(Protocol(), runs.find_runs(names[:1])).in_words()
+    words = arms.settled(Protocol(), arms.find_runs(names[:1])).in_words()
     assert "guidance 2.5, sampler ddim, steps 7" in words
-    both = runs.settled(Protocol(guidance=4.0), runs.find_runs(names))
+    both = arms.settled(Protocol(guidance=4.0), arms.find_runs(names))
     assert (both.guidance, both.sampler, both.steps) == (4.0, "ddim", None)
     assert "steps as each run's own settings" in both.in_words()
 
@@ -133,7 +128,8 @@ def test_choice_of_clips():
     few = choose(31, Protocol(samples=7))
     assert len(set(few)) == 7
     assert few == choose(31, Protocol(samples=7)) != choose(31, Protocol(samples=7, seed=1))
-    assert choose(3, Protocol(samples=7)) == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"takes 7 captions, but a split has 3; choose fewer: --samples 3"):
+        choose(3, Protocol(samples=7))
 
 
 DATA = Choreography.Config(train=23, validation=3, test=13, held_out=11)
@@ -192,11 +188,11 @@ def test_items(evaluated):
 def test_noise_is_the_same_for_all_runs_and_new_for_every_repeat(toys):
     model = TextToMotion.load(toys[0])
     clips = model.dataset().split("test")
-    asked = runs.batches("test", clips, Protocol(repeats=2, batch_size=5))
+    asked = generation.asked("test", clips, Protocol(repeats=2, batch_size=5))
     assert len(asked) == 6  # three batches, twice
-    first, again = (runs.generate(model, asked[0], Protocol()).motion for _ in range(2))
+    first, again = (generation.generate(model, asked[0], Protocol()).motion for _ in range(2))
     torch.testing.assert_close(first, again)
-    assert not torch.allclose(first, runs.generate(model, asked[1], Protocol()).motion)
+    assert not torch.allclose(first, generation.generate(model, asked[1], Protocol()).motion)
     assert asked[0].real.ids == asked[1].real.ids
     lengths = [batch.real.lengths.tolist() for batch in asked[::2]]
     assert [n for part in lengths for n in part] == sorted(clips.lengths.tolist())
@@ -222,6 +218,6 @@ def test_without_runs_the_bundled_pair_is_scored(here):
     bundled = [name for name in checkpoint.runs() if name.startswith("choreography_")]
     if not bundled:
         with pytest.raises(ValueError, match="name the runs"):
-            runs.find_runs()
+            arms.find_runs()
     else:
-        assert {run.arm for run in runs.find_runs()} == {"choreography_casim", "choreography_fixed"}
+        assert {run.arm for run in arms.find_runs()} == {"choreography_casim", "choreography_fixed"}

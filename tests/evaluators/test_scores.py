@@ -49,7 +49,8 @@ def test_keys_follow_the_grammar(measures):
     arms = {key.split("/")[0] for key in measures}
     seeds = {f"{arm}@seed{k}" for arm in ("good", "poor") for k in range(3)}
     assert arms == {"real", "floor: wrong caption", "floor: swapped order", "good", "poor", "good - poor"} | seeds
-    assert {key.split("/")[1] for key in measures} == set(scores.metrics())
+    read = {name for name, metric in scores.metrics().items() if metric.reads == "actions"}
+    assert {key.split("/")[1] for key in measures} == read  # these clips have no joints and no vectors
     assert {key.split("/")[2] for key in measures} == {"test"}
     assert {key.split("/")[3] for key in measures} == set(scores.GROUPS)
     assert all(m.protocol == "words" and m.interval is not None for m in measures.values())
@@ -60,7 +61,7 @@ def test_metrics_of_a_space_are_judged_where_it_is_given():
     space = Space(vectors, vectors, torch.arange(7), vectors)
     rows = scores.judge_real(replace(batch(), spaces={"tmr": space}), "test")
     found = scores.measures(scores.average_repeats(rows), HOW, "words")
-    assert set(scores.metrics(["tmr"])) - set(scores.metrics()) == {"tmr_score_m2t", "tmr_score_m2m"}
+    assert {"tmr_score_m2t", "tmr_score_m2m"} <= set(rows)
     means = {row: found[f"{row}/tmr_score_m2t/test/all"].value for row in ("real", "floor: wrong caption")}
     assert means == pytest.approx({"real": 1.0, "floor: wrong caption": 0.5})
 
@@ -125,6 +126,6 @@ def test_table_prints_protocol_numbers_and_intervals(measures):
     show(RunRecord(kind="evaluate", name="x", results=measures), protocol, console)
     text = console.export_text()
     assert protocol.in_words()[:60] in text
-    for part in ("- poor", "floor: wrong caption", "pair reversed", "1.000", "[1.0 1.0]", "order accuracy"):
+    for part in ("- poor", "floor: wrong caption", "pair reversed", "[1 1]", "order_accuracy"):
         assert part in text
     assert "@seed" not in text
