@@ -1,6 +1,6 @@
 """The data that embedders of captions are trained on and checked with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from casim.skeleton import SKELETONS
 from casim.types import MotionBatch, MotionDataset
 
 CHOREOGRAPHY = "choreography"
+ANOTHER_SEED = 3_000_017
+"""Added to the benchmark's seed: no run trains on clips of that seed, and neither does another embedder."""
 BENCHMARK = Choreography.Config()
 MIN_FRAMES = {22: 40, 21: 24}
 """Shortest clips of HumanML3D and KIT."""
@@ -27,9 +29,12 @@ class Data:
 
     name: str
     """In words."""
+    learnt: MotionDataset
+    """Whose train split is trained on."""
     dataset: MotionDataset
+    """Whose other splits are judged."""
     config: dict[str, Any]
-    """The dataset's config for a record."""
+    """Config of what is trained on, for a record."""
     validation: str
     """The split that settings are chosen on."""
     reported: tuple[str, ...]
@@ -39,9 +44,9 @@ class Data:
     meaning: str
     """What clips have in common that captions do not tell apart."""
 
-    def features(self, batch: MotionBatch) -> Float[Tensor, "batch frames feats"]:
-        """Denormalised features of a batch; padding is not zero in them."""
-        return batch.motion * as_tensor(self.dataset.std) + as_tensor(self.dataset.mean)
+    def features(self, batch: MotionBatch, dataset: MotionDataset) -> Float[Tensor, "batch frames feats"]:
+        """Denormalised features of a batch of a dataset; padding is not zero in them."""
+        return batch.motion * as_tensor(dataset.std) + as_tensor(dataset.mean)
 
 
 def open_data(name: str) -> Data:
@@ -59,16 +64,19 @@ def open_data(name: str) -> Data:
         raise ValueError(f"{name} has the splits {', '.join(dataset.splits)}; training needs train and val")
     reported = ("val", *(split for split in dataset.splits if split == "test"))
     config = plugins.describe(dataset.config) | {"folder": where}
-    return Data(where, dataset, config, "val", reported, Path(name), "the same caption")
+    return Data(where, dataset, dataset, config, "val", reported, Path(name), "the same caption")
 
 
 def of_choreography(config: Choreography.Config) -> Data:
-    """The procedural benchmark; nothing is chosen on its test and held-out clips."""
+    """The procedural benchmark, learnt from clips of its own: another seed, and no pair of actions held out.
+
+    An embedder that has never seen the held-out pairs would judge them by how strange they are to it.
+    """
     splits = ("validation", "test", "held_out")
-    described = plugins.describe(config)
-    return Data(
-        CHOREOGRAPHY, Choreography(config), described, splits[0], splits, None, "the same actions in the same order"
-    )
+    own = replace(config, seed=config.seed + ANOTHER_SEED, held_out_pairs=0)
+    alike = "the same actions in the same order"
+    learnt, judged = Choreography(own), Choreography(config)
+    return Data(CHOREOGRAPHY, learnt, judged, plugins.describe(own), splits[0], splits, None, alike)
 
 
 def _folder_config(folder: Path) -> HumanML3D.Config:

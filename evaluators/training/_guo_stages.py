@@ -102,7 +102,7 @@ class Fitting:
 
     def __init__(self, guo: Guo, data: Data, training: Training, report: Report = lambda *_: None) -> None:
         self.guo, self.data, self.training, self.report = guo, data, training, report
-        self.clips = data.dataset.split("train")
+        self.clips = data.learnt.split("train")
         self.validation = data.dataset.split(data.validation)
         self.curve = Curve()
         shortest = int(self.clips.lengths.min())
@@ -189,7 +189,9 @@ class Fitting:
         return self.clips.batch(items.tolist(), stream_seed(seed, step))
 
     def _standardised(self, batch: MotionBatch) -> Float[Tensor, "batch frames read"]:
-        return self.guo.standardise(self.data.features(batch).to(self._device), batch.mask.to(self._device))
+        return self.guo.standardise(
+            self.data.features(batch, self.data.learnt).to(self._device), batch.mask.to(self._device)
+        )
 
     @property
     def _device(self) -> torch.device:
@@ -250,6 +252,6 @@ def embedded(
     for start in range(0, len(clips), EMBEDDED):
         batch = clips.batch(range(start, min(start + EMBEDDED, len(clips))))
         device = guo.mean.device
-        motion.append(guo.motion(data.features(batch).to(device), batch.mask.to(device)).cpu())
+        motion.append(guo.motion(data.features(batch, data.dataset).to(device), batch.mask.to(device)).cpu())
         text.append(guo.text(batch.texts, batch.tags).cpu())
     return torch.cat(text), torch.cat(motion)

@@ -116,7 +116,7 @@ def untrained(data: Data, training: Training, glove: Path | None = None, lists: 
     """An evaluator with random weights, for the features, the words and the statistics of the data."""
     vectors = None if glove is None else read_vectors(glove)
     config = Guo.Config(
-        spec=data.dataset.spec,
+        spec=data.learnt.spec,
         vocabulary=() if vectors is None else vectors.words,
         lists=WordLists() if lists is None else read_lists(lists),
         origin=f"weights trained by this project on {data.name}",
@@ -125,11 +125,11 @@ def untrained(data: Data, training: Training, glove: Path | None = None, lists: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         guo = Guo(config)
-    guo.mean.copy_(torch.as_tensor(data.dataset.mean))
-    guo.std.copy_(torch.as_tensor(data.dataset.std))
+    guo.mean.copy_(torch.as_tensor(data.learnt.mean))
+    guo.std.copy_(torch.as_tensor(data.learnt.std))
     for group in BIASED:
-        if group in data.dataset.spec.groups:
-            guo.std[data.dataset.spec.groups[group]] /= training.feat_bias
+        if group in data.learnt.spec.groups:
+            guo.std[data.learnt.spec.groups[group]] /= training.feat_bias
     if vectors is not None:
         guo.vectors.copy_(torch.from_numpy(vectors.vectors))
     return guo
