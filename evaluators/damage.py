@@ -48,7 +48,8 @@ class Layout:
 def damaged(batch: EvalBatch, name: str, layout: Layout) -> EvalBatch:
     """The batch after the damage called `name`, features included.
 
-    F frames of joints have F - 1 rows of features: as the batch has F, a last step like the one before is added.
+    F frames of joints have F - 1 rows of features: as the batch has F, the last pose is added once more, carried on
+    by the last step of its root in the plane, which changes neither floor nor facing direction.
 
     Raises:
         ValueError: unknown damage, no joints, or joints that features cannot be made of.
@@ -58,11 +59,11 @@ def damaged(batch: EvalBatch, name: str, layout: Layout) -> EvalBatch:
     after = DAMAGES[name](batch)
     if after.joints is batch.joints:
         return after
-    clips = [
-        clip[: int(length)] / layout.spec.skeleton.metres
-        for clip, length in zip(after.positions, after.mask.sum(1), strict=True)
-    ]
-    longer = [torch.cat([clip, 2 * clip[-1:] - clip[-2:-1]]) for clip in clips]
+    longer = []
+    for joints, length in zip(after.positions, after.mask.sum(1).tolist(), strict=True):
+        clip = joints[:length] / layout.spec.skeleton.metres
+        step = (clip[-1:, :1] - clip[-2:-1, :1]) * clip.new_tensor([1, 0, 1])
+        longer.append(torch.cat([clip, clip[-1:] + step]))
     motion = torch.zeros_like(batch.motion)
     for row, made in zip(motion, from_clips(longer, layout.spec, batch.reference.ids), strict=True):
         row[: len(made)] = normalise(made, layout.mean, layout.std)
