@@ -26,6 +26,8 @@ class ItemMetric(Metric):
     """Score of a batch in which exactly what the captions ask for was found; None if there is none."""
     unit: ClassVar[str] = "share"
     """Unit of the values."""
+    reads_joints: ClassVar[bool] = False
+    """True if it needs the joints of the clips; else it needs the actions that a recogniser found."""
     corruption: ClassVar[Callable[[EvalBatch], EvalBatch]]
     """A change of the batch that makes the score worse (staticmethod)."""
     declared: ClassVar[Declared] = MappingProxyType({})

@@ -20,6 +20,7 @@ class BoneLengthDrift(ItemMetric):
     ideal = None
     unit = "%"
     higher_is_better = False
+    reads_joints = True
     corruption = staticmethod(noise_1cm)
     declared = declare(
         worse=("noise_1cm",),

@@ -29,6 +29,7 @@ class DirectionAccuracy(ItemMetric):
 
     ideal = None
     higher_is_better = True
+    reads_joints = True
     corruption = staticmethod(opposite_text)
     declared = declare(worse=("opposite_text", "reversed_time", "mirrored_side", "wrong_text"))
 
@@ -39,4 +40,6 @@ class DirectionAccuracy(ItemMetric):
         movement = Movement.of(batch)
         taken = torch.stack([*movement.travel, movement.turn]).sum(-1).T  # batch kinds
         right = sign.view(-1, len(KINDS)) * taken
-        return ((right > BAND) + 0.5 * (right.abs() <= BAND)).masked_fill(sign.isnan(), torch.nan).nanmean(1)
+        return (
+            ((right > BAND).double() + 0.5 * (right.abs() <= BAND)).masked_fill(sign.isnan(), torch.nan).nanmean(1)
+        )

@@ -27,6 +27,7 @@ class FootFloat(ItemMetric):
 
     ideal = None
     higher_is_better = False
+    reads_joints = True
     corruption = staticmethod(floating)
     declared = declare(
         worse=("floating",), same=("mirrored_side", "reversed_time", "wrong_text", "opposite_text", "foot_slide")

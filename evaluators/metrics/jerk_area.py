@@ -26,6 +26,7 @@ class JerkArea(ItemMetric):
     ideal = 0.0
     unit = "m/s^3"
     higher_is_better = False
+    reads_joints = True
     corruption = staticmethod(noise_1cm)
     declared = declare(
         worse=("time_shuffle", "noise_1cm", "frozen_frames"),

@@ -25,6 +25,7 @@ class PartRecall(ItemMetric):
 
     ideal = None
     higher_is_better = True
+    reads_joints = True
     corruption = staticmethod(wrong_text)
     declared = declare(worse=("wrong_text", "mirrored_side", "opposite_text"), same=("foot_slide",))
 

@@ -22,6 +22,7 @@ class PeakJerk(ItemMetric):
     ideal = None
     unit = "m/s^3"
     higher_is_better = False
+    reads_joints = True
     corruption = staticmethod(noise_1cm)
     declared = declare(
         worse=("time_shuffle", "noise_1cm"), same=("mirrored_side", "reversed_time", "wrong_text", "opposite_text")

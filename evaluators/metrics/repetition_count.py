@@ -34,6 +34,7 @@ class RepetitionCount(ItemMetric):
 
     ideal = None
     higher_is_better = True
+    reads_joints = True
     corruption = staticmethod(opposite_text)
     declared = declare(worse=("opposite_text", "wrong_text", "frozen_frames", "truncated"))
 

@@ -36,6 +36,7 @@ class SkateRatio(ItemMetric):
 
     ideal = None
     higher_is_better = False
+    reads_joints = True
     corruption = staticmethod(foot_slide)
     declared = declare(
         worse=("foot_slide", "noise_1cm"), same=("mirrored_side", "reversed_time", "wrong_text", "opposite_text")
