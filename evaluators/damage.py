@@ -143,7 +143,10 @@ def wrong_text(batch: EvalBatch) -> EvalBatch:
 
 
 def opposite_text(batch: EvalBatch) -> EvalBatch:
-    """Captions ask for left instead of right, backward instead of forward, three times instead of twice."""
+    """Captions ask for left instead of right, backward instead of forward, three times instead of twice.
+
+    Which word speaks of which frames is not told of the new captions.
+    """
     own = batch.reference
     texts = tuple(opposite(text) for text in own.texts)
     alignment = tuple(map(_opposite, own.alignment)) if own.alignment else None
@@ -180,7 +183,7 @@ def _reordered(batch: EvalBatch, order: Int[Tensor, "batch frames"]) -> EvalBatc
 
 
 def _moving(batch: EvalBatch, joints: Float[Tensor, "batch frames joints xyz"]) -> EvalBatch:
-    return replace(batch, joints=joints * batch.mask[..., None, None], actions=None, spaces={})
+    return replace(batch, joints=joints.masked_fill(~batch.mask[..., None, None], 0), actions=None, spaces={})
 
 
 def _asking(batch: EvalBatch, reference: MotionBatch) -> EvalBatch:
@@ -190,4 +193,4 @@ def _asking(batch: EvalBatch, reference: MotionBatch) -> EvalBatch:
 def _opposite(wanted: Alignment) -> Alignment:
     other = {"walk_forward": "walk_backward", "walk_backward": "walk_forward"}
     actions = [replace(a, action=other.get(a.action, other_side(a.action))) for a in wanted.actions]
-    return replace(wanted, actions=tuple(actions))
+    return replace(wanted, words=(), spans=(), actions=tuple(actions))
