@@ -4,11 +4,12 @@ Rules about captions and joints err, and so do captions. Such a metric says some
 score far above the same clips with wrong captions, on enough of them; both belong beside every score.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torchmetrics import Metric
 
 from casim import plugins
 from casim.features import denormalise, to_joints
@@ -16,9 +17,6 @@ from casim.types import MotionDataset
 from evaluators.damage import wrong_text
 from evaluators.metric import ItemMetric
 from evaluators.protocol import EvalBatch
-
-CAPTIONED = ("moving_side", "part_recall", "direction_accuracy", "repetition_count", "peak_order")
-"""Metrics that compare captions with joints."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,14 @@ def real(dataset: MotionDataset, split: str, seed: int | None = None) -> EvalBat
     return EvalBatch(batch.motion, batch.mask, batch, joints=joints, real_joints=joints, fps=dataset.spec.fps)
 
 
-def ceilings(batch: EvalBatch, names: Sequence[str] = CAPTIONED) -> Mapping[str, Ceiling]:
-    """What the metrics called `names` give for a batch of real clips, by name.
-
-    Raises:
-        ValueError: an unknown metric.
-        TypeError: one that has no value per clip.
-    """
+def ceilings(batch: EvalBatch) -> Mapping[str, Ceiling]:
+    """What every metric that compares captions with joints gives for a batch of real clips, by name."""
     found, wrong = {}, wrong_text(batch)
-    for name in names:
-        metric_type: Any = plugins.load(ItemMetric, "evaluators.metrics", name)
-        metric: ItemMetric = metric_type()
-        values, floor = metric.per_item(batch), metric.per_item(wrong)
-        found[name] = Ceiling(float(values.nanmean()), float(floor.nanmean()), int((~values.isnan()).sum()))
+    for name in plugins.names("evaluators.metrics"):
+        metric: Any = plugins.load(Metric, "evaluators.metrics", name)
+        if not issubclass(metric, ItemMetric) or metric.reads != "joints":
+            continue
+        if metric.declared.get("wrong_text") == "worse":
+            values, floor = metric().per_item(batch), metric().per_item(wrong)
+            found[name] = Ceiling(float(values.nanmean()), float(floor.nanmean()), int((~values.isnan()).sum()))
     return found

@@ -47,7 +47,8 @@ class Layout:
 def damaged(batch: EvalBatch, name: str, layout: Layout) -> EvalBatch:
     """The batch after the damage called `name`, features included.
 
-    F frames of joints have F - 1 rows of features: as the batch has F, a last step like the one before is added.
+    F frames of joints have F - 1 rows of features: as the batch has F, the last pose is added once more, carried on
+    by the last step of its root in the plane, which changes neither floor nor facing direction.
 
     Raises:
         ValueError: unknown damage, no joints, or joints that features cannot be made of.
@@ -57,11 +58,11 @@ def damaged(batch: EvalBatch, name: str, layout: Layout) -> EvalBatch:
     after = DAMAGES[name](batch)
     if after.joints is batch.joints:
         return after
-    clips = [
-        clip[: int(length)] / layout.spec.skeleton.metres
-        for clip, length in zip(after.positions, after.mask.sum(1), strict=True)
-    ]
-    longer = [torch.cat([clip, 2 * clip[-1:] - clip[-2:-1]]) for clip in clips]
+    longer = []
+    for joints, length in zip(after.positions, after.mask.sum(1).tolist(), strict=True):
+        clip = joints[:length] / layout.spec.skeleton.metres
+        step = (clip[-1:, :1] - clip[-2:-1, :1]) * clip.new_tensor([1, 0, 1])
+        longer.append(torch.cat([clip, clip[-1:] + step]))
     motion = torch.zeros_like(batch.motion)
     for row, made in zip(motion, from_clips(longer, layout.spec, batch.reference.ids), strict=True):
         row[: len(made)] = normalise(made, layout.mean, layout.std)
@@ -133,7 +134,10 @@ def wrong_text(batch: EvalBatch) -> EvalBatch:
 
 
 def opposite_text(batch: EvalBatch) -> EvalBatch:
-    """Captions ask for left instead of right, backward instead of forward, three times instead of twice."""
+    """Captions ask for left instead of right, backward instead of forward, three times instead of twice.
+
+    Which word speaks of which frames is not told of the new captions.
+    """
     own = batch.reference
     texts = tuple(opposite(text) for text in own.texts)
     alignment = tuple(map(_opposite, own.alignment)) if own.alignment else None
@@ -170,7 +174,7 @@ def _reordered(batch: EvalBatch, order: Int[Tensor, "batch frames"]) -> EvalBatc
 
 
 def _moving(batch: EvalBatch, joints: Float[Tensor, "batch frames joints xyz"]) -> EvalBatch:
-    return replace(batch, joints=joints * batch.mask[..., None, None], actions=None, spaces={})
+    return replace(batch, joints=joints.masked_fill(~batch.mask[..., None, None], 0), actions=None, spaces={})
 
 
 def _asking(batch: EvalBatch, reference: MotionBatch) -> EvalBatch:
@@ -180,4 +184,4 @@ def _asking(batch: EvalBatch, reference: MotionBatch) -> EvalBatch:
 def _opposite(wanted: Alignment) -> Alignment:
     other = {"walk_forward": "walk_backward", "walk_backward": "walk_forward"}
     actions = [replace(a, action=other.get(a.action, other_side(a.action))) for a in wanted.actions]
-    return replace(wanted, actions=tuple(actions))
+    return replace(wanted, words=(), spans=(), actions=tuple(actions))

@@ -39,4 +39,5 @@ class DirectionAccuracy(ItemMetric):
         movement = Movement.of(batch)
         taken = torch.stack([*movement.travel, movement.turn]).sum(-1).T  # batch kinds
         right = sign.view(-1, len(KINDS)) * taken
-        return ((right > BAND) + 0.5 * (right.abs() <= BAND)).masked_fill(sign.isnan(), torch.nan).nanmean(1)
+        value = (right > BAND).double() + 0.5 * (right.abs() <= BAND)
+        return value.masked_fill(sign.isnan(), torch.nan).nanmean(1)

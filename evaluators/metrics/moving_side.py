@@ -35,4 +35,4 @@ class MovingSide(ItemMetric):
         asked = [phrases.moving_limb(text) for text in batch.reference.texts]
         sign = torch.tensor([event.sign if event else torch.nan for event in asked], dtype=torch.float64)
         right = sign * asymmetry(Movement.of(batch), [event.limb if event else None for event in asked])
-        return ((right > BAND) + 0.5 * (right.abs() <= BAND)).masked_fill(sign.isnan(), torch.nan)
+        return ((right > BAND).double() + 0.5 * (right.abs() <= BAND)).masked_fill(sign.isnan(), torch.nan)

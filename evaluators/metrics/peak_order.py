@@ -42,8 +42,8 @@ class PeakOrder(ItemMetric):
         movement = Movement.of(batch)
         first, second = (_time(movement, [pair and pair[place] for pair in asked]) for place in (0, 1))
         is_known = torch.tensor([pair is not None for pair in asked])
-        value = (first < second) + 0.5 * (first.isnan() | second.isnan() | (first == second))
-        return value.double().masked_fill(~is_known, torch.nan)
+        value = (first < second).double() + 0.5 * (first.isnan() | second.isnan() | (first == second))
+        return value.masked_fill(~is_known, torch.nan)
 
 
 def _time(movement: Movement, events: Sequence[Event | None]) -> Float[Tensor, " batch"]:
