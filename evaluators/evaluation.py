@@ -1,7 +1,7 @@
 """Runs under a protocol: motions of every arm, seed and repeat, judged by every metric that applies."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -12,21 +12,13 @@ from casim import checkpoint, record
 from casim.text_to_motion import TextToMotion
 from evaluators import generation, scores, set_scores
 from evaluators.arms import Run
-from evaluators.embedder import Embedder
 from evaluators.generation import Asked, Observer
+from evaluators.judges import Judge
 from evaluators.protocol import EvalBatch, Protocol
 from evaluators.set_scores import Collected
 
 ITEMS = "items.csv"
 VARIANCES = "variances.csv"
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A network that looks at motions, and the folder that it came from."""
-
-    folder: Path
-    embedder: Embedder
 
 
 def evaluate(

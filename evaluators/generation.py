@@ -92,7 +92,7 @@ class Observer:
         self.dataset, self.embedders = dataset, dict(embedders)
         self.recogniser = next((e for e in embedders.values() if isinstance(e, Oracle)), None)
         self._mean, self._std = torch.as_tensor(dataset.mean), torch.as_tensor(dataset.std)
-        self._references: dict[tuple[str, ...], Reference] = {}
+        self._references: dict[tuple[tuple[str, ...], ...], Reference] = {}
 
     def look(self, batch: EvalBatch, prompt: Int[Tensor, " batch"]) -> EvalBatch:
         """The batch with its joints, the actions found in it, and all vectors.
@@ -122,9 +122,10 @@ class Observer:
 
     def _reference(self, clips: MotionBatch) -> "Reference":
         """What is seen in real clips; every batch of them is asked for by all runs and repeats."""
-        if clips.ids not in self._references:
+        key = clips.ids, clips.texts
+        if key not in self._references:
             features = self._features(clips.motion)
-            self._references[clips.ids] = Reference(
+            self._references[key] = Reference(
                 self._metres(features),
                 {name: e.motion(features, clips.mask) for name, e in self.embedders.items()},
                 {
@@ -132,7 +133,7 @@ class Observer:
                     for name, e in self.embedders.items()
                 },
             )
-        return self._references[clips.ids]
+        return self._references[key]
 
     def _metres(self, features: Float[Tensor, "batch frames feats"]) -> Float[Tensor, "batch frames joints xyz"]:
         return to_joints(features, self.dataset.spec) * self.dataset.spec.skeleton.metres

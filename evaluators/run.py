@@ -11,19 +11,15 @@ from typing import Annotated, Literal
 
 from rich.progress import Progress
 
-from casim import checkpoint, cli, plugins, record
+from casim import cli, plugins, record
 from casim.features import FeatureSpec
-from evaluators import embedder as embedders
-from evaluators.arms import Run, find_runs, settled
-from evaluators.embed import oracle as oracles
-from evaluators.embedder import Embedder
-from evaluators.evaluation import Judge, evaluate
+from evaluators.arms import find_runs, settled
+from evaluators.evaluation import evaluate
+from evaluators.judges import find_judges
 from evaluators.protocol import PRESETS, Protocol
 from evaluators.tables import show
 
 Preset = Literal["quick", "standard", "mdm", "paper"]
-BUNDLED = ("guo", "tmr")
-"""Embedders that come with the package, trained on choreography, where they are installed."""
 
 
 @dataclass(frozen=True)
@@ -75,52 +71,12 @@ def main(
     """
     found = find_runs(runs)
     chosen = settled(changes.apply(PRESETS[protocol]), found)
-    judges = find_judges(embedder, found[0])
+    judges = find_judges(embedder, found[0].dataset, plugins.restore(FeatureSpec, found[0].config["spec"]))
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
         written = evaluate(found, judges, chosen, folder, device=device, progress=progress)
     show(written, chosen)
     print(f"record: {folder / record.FILE}")
-
-
-def find_judges(names: tuple[str, ...], run: Run) -> dict[str, Judge]:
-    """The embedders of these names, and on choreography the oracle; the bundled ones if there are no names.
-
-    Raises:
-        ValueError: unknown, two of one kind, or one that reads other features than the run's.
-    """
-    folders = [_folder(name) for name in names]
-    if run.dataset == "choreography":
-        folders = [oracles.BUNDLED, *(folders or _bundled())]
-    judges: dict[str, Judge] = {}
-    for folder in folders:
-        found = embedders.load(folder)
-        kind = checkpoint.load_config(folder)["embedder"]["plugin"]
-        if kind in judges:
-            raise ValueError(f"{folder} and {judges[kind].folder} are both {kind}; name one of them")
-        _check_reads(found, kind, run)
-        judges[kind] = Judge(folder, found)
-    return judges
-
-
-def _folder(name: str) -> Path:
-    folder = Path(name)
-    return folder if folder.is_dir() else checkpoint.find_run(name)
-
-
-def _bundled() -> list[Path]:
-    """The embedders that come with the package."""
-    return [folder for name, folder in checkpoint.runs().items() if name in BUNDLED and folder != oracles.BUNDLED]
-
-
-def _check_reads(found: Embedder, kind: str, run: Run) -> None:
-    """An embedder reads the features that it was trained on; the oracle takes their first columns."""
-    own = plugins.restore(FeatureSpec, run.config["spec"])
-    if kind != "oracle" and found.spec != own:
-        raise ValueError(
-            f"{kind} reads {found.spec.dims} features per frame ({found.spec}), the runs have {own.dims} ({own}); "
-            f"train one on their data: python -m evaluators.train {kind}"
-        )
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def _rows(
         if len(rows[0]) < metric.motions_per_prompt:
             wanted = f"{metric.motions_per_prompt} motions per caption: --repeats {metric.motions_per_prompt}"
             return [], f"{name} needs {wanted}"
-        rows = [[_concatenated(row)] for row in rows]
+        rows = [[concatenated(row)] for row in rows]
     if (clips := len(rows[0][0])) < metric.minimum:
         return [], f"{name} needs at least {metric.minimum} clips, the protocol gives {clips}"
     return rows, ""
@@ -144,10 +144,11 @@ def _rows(
 
 def _joined(parts: Sequence[Mapping[str, Space]]) -> dict[str, Space]:
     """Batches of one set as one."""
-    return {name: _concatenated([part[name] for part in parts]) for name in parts[0]}
+    return {name: concatenated([part[name] for part in parts]) for name in parts[0]}
 
 
-def _concatenated(spaces: Sequence[Space]) -> Space:
+def concatenated(spaces: Sequence[Space]) -> Space:
+    """Sets as one."""
     texts = [space.text for space in spaces if space.text is not None]
     return Space(
         torch.cat([space.motion for space in spaces]),

@@ -29,17 +29,25 @@ def show(record: RunRecord, protocol: Protocol, console: Console | None = None) 
         by_kind = {group.replace("_", " "): (HEADLINE, group) for group in GROUPS}
         rest = {metric: (metric, "all") for metric in metrics if metric != HEADLINE}
         rest |= {"order_accuracy, reversed pairs": REVERSED}
-        for title, rows in (("exact prompt, by kind of caption", by_kind), ("all other scores", rest)):
-            table = _table(record.results, split, title, rows)
-            if table.row_count:
-                console.print(table)
+        tables = (
+            _table(record.results, split, "exact prompt, by kind of caption", by_kind, has_intervals=True),
+            _table(record.results, split, "all other scores; intervals are in the record", rest),
+        )
+        console.print(*(table for table in tables if table.row_count), sep="\n")
     for note in record.config.get("left_out", []):
         console.print(f"left out: {note}", highlight=False, markup=False)
     for name, caveat in record.config.get("caveats", {}).items():
         console.print(f"{name}: {caveat}", highlight=False, markup=False)
 
 
-def _table(results: Mapping[str, Measure], split: str, title: str, rows: Mapping[str, tuple[str, str]]) -> Table:
+def _table(
+    results: Mapping[str, Measure],
+    split: str,
+    title: str,
+    rows: Mapping[str, tuple[str, str]],
+    *,
+    has_intervals: bool = False,
+) -> Table:
     """Scores down, arms across."""
     arms = list(dict.fromkeys(key.split("/")[0] for key in results if "@seed" not in key))
     differences = [arm for arm in arms if " - " in arm]
@@ -52,7 +60,7 @@ def _table(results: Mapping[str, Measure], split: str, title: str, rows: Mapping
         found = [results.get(f"{arm}/{metric}/{split}/{group}") for arm in shown]
         one = next((measure for measure in found if measure), None)
         if one is not None:
-            table.add_row(_head(name, one), *map(_cell, found))
+            table.add_row(_head(name, one), *(_cell(measure, has_interval=has_intervals) for measure in found))
     return table
 
 
@@ -67,10 +75,10 @@ def _head(name: str, measure: Measure) -> Text:
     return Text(f"{ARROWS[measure.higher_is_better]} {name}{unit}")
 
 
-def _cell(measure: Measure | None) -> Text:
+def _cell(measure: Measure | None, *, has_interval: bool) -> Text:
     """The value, and below it the interval."""
-    if measure is None:
-        return Text("-")
+    if measure is None or not has_interval:
+        return Text("-" if measure is None else _short(measure.value, 3))
     low, high = measure.interval or (measure.value, measure.value)
     return Text(f"{_short(measure.value, 3)}\n") + Text(f"[{_short(low)} {_short(high)}]", style="dim")
 
