@@ -105,7 +105,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition fixed before the numbers were known, and how they met it."""
+    """A condition that is the same for every record, and how the numbers met it."""
 
     name: str
     rule: str

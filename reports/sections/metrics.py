@@ -13,6 +13,7 @@ LEAD = "All arms under one protocol; real clips are the ceiling, real clips judg
 CAPTIONS = 12
 ITEMS = "items.csv"
 FLOOR_ARM = "floor: wrong caption"
+OTHER = "real, other clips"
 COMMAND = "python -m evaluators.run"
 
 
@@ -97,14 +98,35 @@ def _splits(evaluation: Evaluation, metric: str) -> list[str]:
 def _tables(evaluation: Evaluation, name: str) -> list[Table]:
     """One table per metric and split: arms down, kinds of caption across; the held-out exact score first."""
     metrics = dict.fromkeys(place.metric for place in evaluation.places)
-    keys = [(metric, split) for metric in metrics for split in _splits(evaluation, metric)]
+    by_kind = [metric for metric in metrics if len(_groups(evaluation, metric)) > 1]
+    keys = [(metric, split) for metric in by_kind for split in _splits(evaluation, metric)]
     keys.sort(key=lambda key: key != ("exact_prompt", "held_out"))
-    return [_table(evaluation, metric, split, name) for metric, split in keys]
+    tables = [_table(evaluation, metric, split, name) for metric, split in keys]
+    whole = [metric for metric in metrics if metric not in by_kind]
+    splits = dict.fromkeys(place.split for place in evaluation.places if place.metric in whole)
+    return tables + [_whole(evaluation, whole, split, name) for split in splits]
+
+
+def _whole(evaluation: Evaluation, metrics: Sequence[str], split: str, name: str) -> Table:
+    """Scores that are not told apart by kind of caption: scores down, arms across."""
+    arms = (*evaluation.trained, *evaluation.references)
+    rows = []
+    for metric in metrics:
+        place = Place(metric, split, "all")
+        found = [evaluation.get(arm, place) for arm in arms]
+        sample = next((measure for measure in found if measure), None)
+        if sample is not None:
+            note = f"{sample.unit or 'share'}, {words.direction(sample.higher_is_better)}; N = {sample.n}"
+            title = words.METRICS.get(metric, words.spaced(metric))
+            rows.append((Cell(title, note), *(_cell(evaluation, arm, place) for arm in arms)))
+    columns = (Column("Score"), *(Column(words.short(arm), is_number=True) for arm in arms))
+    caption = f"All other scores, {words.SPLITS.get(split, split)}"
+    return Table(f"{name}-whole-{split}", caption, columns, tuple(rows), "Scores of sets name the embedder.")
 
 
 def _table(evaluation: Evaluation, metric: str, split: str, name: str) -> Table:
     groups = [g for g in _groups(evaluation, metric) if Place(metric, split, g) in evaluation.places]
-    arms = (*evaluation.trained, *evaluation.references)
+    arms = [a for a in (*evaluation.trained, *evaluation.references) if _has(evaluation, a, metric, split, groups)]
     sample = next(m for arm in arms for g in groups if (m := evaluation.get(arm, Place(metric, split, g))))
     rows = []
     for arm in arms:
@@ -128,7 +150,12 @@ def _arm_note(evaluation: Evaluation, arm: str) -> str:
         count = len(evaluation.seeds(arm))
         about = words.arm_label(arm).removeprefix(f"{words.short(arm)}, ")
         return f"{about}; {count} training seed{'s' if count != 1 else ''}"
-    return "ceiling: what the recogniser makes of them" if arm == "real" else "real clips, judged by other captions"
+    notes = {"real": "ceiling: what the recogniser makes of them", OTHER: "as many other real clips"}
+    return notes.get(arm, "real clips, judged by other captions")
+
+
+def _has(evaluation: Evaluation, arm: str, metric: str, split: str, groups: Sequence[str]) -> bool:
+    return any(evaluation.get(arm, Place(metric, split, group)) for group in groups)
 
 
 def _cell(evaluation: Evaluation, arm: str, place: Place) -> Cell:

@@ -15,7 +15,7 @@ from reports.verdicts import does_it_help
 
 LEAD = (
     "One backbone, one trainer, one protocol; the arms differ only in how the caption enters: every token, or one "
-    "pooled vector. The rule below was fixed before the numbers."
+    "pooled vector. One rule decides for every record."
 )
 
 
