@@ -5,7 +5,7 @@ from collections.abc import Sequence
 ARMS = {
     "casim": "casim, every token",
     "fixed": "fixed, one pooled vector",
-    "fixed_strong": "control: pooled, first token, added to every frame",
+    "fixed_strong": "control: pooled, first token everywhere",
     "fixed_long": "control: pooled, trained 3× as long",
     "real": "real clips",
     "floor: wrong caption": "floor: wrong caption",

@@ -31,7 +31,7 @@ def test_no_controls_is_said(tmp_path):
     verdict = does_it_help(evaluation(synthetic.evaluation(tmp_path, arms=("casim", "fixed"))))
     assert verdict.word == "undetermined"
     assert "At equal budget" in verdict.claim
-    assert "control: pooled, first token, added to every frame and control: pooled, trained" in verdict.claim
+    assert "control: pooled, first token everywhere and control: pooled, trained" in verdict.claim
     assert list(outcomes(verdict).values()).count("not run") == 2
 
 
