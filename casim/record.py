@@ -124,6 +124,34 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def claim(folder: Path, kind: str) -> None:
+    """Refuses a folder whose record another command wrote: a record of `kind` there would replace it.
+
+    Raises:
+        NotADirectoryError: it is a file.
+        ValueError: it holds a record of another kind.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; --out wants a folder")
+    if (folder / FILE).exists() and (other := load(folder).kind) != kind:
+        raise ValueError(f"{folder} holds the record of another command ({other}); give --out another folder")
+
+
+def check_replaceable(folder: Path, kind: str) -> None:
+    """Refuses to delete a folder with `--overwrite` unless it is empty, missing, or what `kind` once wrote.
+
+    Raises:
+        NotADirectoryError: it is a file.
+        ValueError: it holds something else.
+    """
+    claim(folder, kind)
+    if folder.exists() and any(folder.iterdir()) and not (folder / FILE).exists():
+        raise ValueError(
+            f"--overwrite would delete {folder}, which has no {FILE} and is not what {kind} wrote; "
+            "give --out another folder, or empty it yourself"
+        )
+
+
 def save(record: RunRecord, folder: Path) -> Path:
     """Writes `folder/record.json` atomically; gives its path."""
     path = folder / FILE
@@ -179,7 +207,12 @@ def begin(
 
 @contextmanager
 def opened(record: RunRecord, folder: Path) -> Iterator[RunRecord]:
-    """Writes the record at start and again at the end, so that a crash leaves a record with its error."""
+    """Writes the record at start and again at the end, so that a crash leaves a record with its error.
+
+    Raises:
+        ValueError: the folder holds a record of another kind (`claim`).
+    """
+    claim(folder, record.kind)
     save(record, folder)
     try:
         yield record

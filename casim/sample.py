@@ -98,7 +98,7 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
     """
     texts = prompts(options)
     folder = checkpoint.find_run(run)
-    _check_folder(options.out)
+    record.claim(options.out, "sample")
     model = TextToMotion.load(folder, device(options.device))
     frames = frames_of(options.seconds, model)
     total_steps(options.steps, model)
@@ -247,14 +247,6 @@ def _clear(folder: Path) -> None:
     if (folder / record.FILE).exists():
         for artifact in record.load(folder).artifacts:
             (folder / artifact).unlink(missing_ok=True)
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuses a folder that holds another command's record, which sampling would replace."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; --out wants a folder")
-    if (folder / record.FILE).exists() and (kind := record.load(folder).kind) != "sample":
-        raise ValueError(f"{folder} holds the record of another command ({kind}); give --out another folder")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from casim import checkpoint, cli
+from casim import checkpoint, cli, record
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
 from casim.trainer import STATE, Trainer
 
@@ -26,7 +26,7 @@ class Options:
     resume: bool = False
     """Continue the run in the folder from its last checkpoint, bit for bit."""
     overwrite: bool = False
-    """Delete what is in the run folder and start again."""
+    """Delete the run in the folder and start again; a folder that holds no run is refused."""
     device: Literal["auto", "cpu"] = "auto"
     """auto: the accelerator, if there is one."""
     threads: int = 0
@@ -81,11 +81,14 @@ def train(recipe: Recipe, options: Options) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = options.out or Path("runs") / f"{recipe.name}_seed{recipe.training.seed}"
-    if os.environ.get("RANK", "0") == "0":  # the others would see what the first has written already
+    is_first = os.environ.get("RANK", "0") == "0"
+    if is_first:  # the others would see what the first has written already
         _check_folder(folder, recipe, options)
     trainer = Trainer(recipe, folder, is_cpu=options.device == "cpu")
     if options.resume:
         trainer.load_state()
+    elif options.overwrite and is_first and folder.exists():
+        shutil.rmtree(folder)  # only now: whatever wrong input can spoil has been built
     return trainer.run()
 
 
@@ -96,7 +99,7 @@ def _check_folder(folder: Path, recipe: Recipe, options: Options) -> None:
             raise FileNotFoundError(f"nothing to resume in {folder}: it has no {STATE}; leave --resume out")
         _check_same(checkpoint.load_config(folder), recipe)
     elif options.overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
+        record.check_replaceable(folder, "train")
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; use --resume, --overwrite or another --out")
 

@@ -77,8 +77,6 @@ class Trainer:
             raise ValueError(f"a batch of {self.settings.batch_size} does not divide among {processes} processes")
         dataset = plugins.build(recipe.setup.data)
         self.clips = dataset.split("train")
-        # a batch that cannot be filled fails here, before anything is written
-        batch_items(self.clips.lengths, self.settings.batch_size, self.settings.seed, 0)
         set_seed(self.settings.seed)
         self.model = TextToMotion.for_dataset(recipe.setup, dataset).to(self.accelerator.device).train()
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -93,6 +91,8 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.parameters] if self.settings.ema else []
         self.step, self.seconds, self.log = 0, 0.0, _Log()
         self.is_stopping = False
+        # a batch that cannot be filled, or a caption too long, fails here, before anything is written
+        self.model.encode(self._batch()[0].texts)
 
     def run(self) -> int:
         """Trains to the last step or until a signal; gives the exit code."""

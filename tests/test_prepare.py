@@ -120,9 +120,13 @@ def test_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw, out = write_joint_folder(tmp_path / "raw"), tmp_path / "set"
     out.mkdir()
     (out / "precious").touch()
-    assert run(raw, out) == 2
-    assert "--overwrite" in capsys.readouterr().err
-    assert (out / "precious").exists()
+    for options, words in (((), "--overwrite"), (("--overwrite",), "no record.json")):
+        assert run(raw, out, *options) == 2
+        assert words in capsys.readouterr().err
+        assert (out / "precious").exists()
+    record.save(record.RunRecord(kind="train", name="x"), out)
+    assert run(raw, out, "--overwrite") == 2
+    record.save(record.RunRecord(kind="prepare", name="set"), out)
     assert run(raw, out, "--overwrite") == 0
     assert not (out / "precious").exists()
     assert (out / "Mean.npy").exists()

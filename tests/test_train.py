@@ -1,6 +1,7 @@
 """Training: killed and resumed gives the same bits, two processes give the same model, mistakes give one line."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,28 @@ def test_bad_input_is_one_line(
 def test_a_used_folder_is_not_overwritten(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert command(arguments(whole)) == 2
     assert "--overwrite" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [None, "evaluate"])
+def test_overwrite_deletes_runs_only(kind: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "precious").touch()
+    if kind:
+        record.save(record.RunRecord(kind=kind, name="x"), tmp_path)
+    before = record.sha256(tmp_path)
+    assert command([*arguments(tmp_path), "--overwrite"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+    assert record.sha256(tmp_path) == before
+
+
+def test_overwrite_deletes_when_all_is_read(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    (out / "stale").touch()
+    for wrong in (["--training.batch-size", "4000"], ["--text.max-words", "2"]):
+        assert command([*arguments(out), "--overwrite", *wrong]) == 2
+        assert (out / "stale").exists()
+    assert command([*arguments(out, steps=2), "--overwrite"]) == 0
+    assert not (out / "stale").exists()
 
 
 @pytest.mark.parametrize(
