@@ -6,6 +6,7 @@
 and of CASIM (arXiv 2502.02063): see `casim/official/`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +24,9 @@ from casim.text.clip import Clip
 from casim.text.hashed import Hashed
 from casim.text.minilm import MiniLM
 from casim.text_to_motion import SamplingConfig, Setup
+
+
+PRECISIONS = ("no", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,27 @@ class Training:
     """Steps between checkpoints from which an interrupted run resumes."""
     precision: str = "no"
     """Automatic mixed precision: no, bf16 or fp16."""
+
+    def __post_init__(self) -> None:
+        """Checks every number.
+
+        Raises:
+            ValueError: one is out of range, or there is no such precision.
+        """
+        # comparisons with NaN are false, so that NaN is refused too
+        ranges: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
+            "at least 1": (("steps", "batch_size", "checkpoint_every"), lambda x: x >= 1),
+            "at least 0": (("weight_decay", "warmup", "clip_norm", "seed"), lambda x: x >= 0),
+            "more than 0 and finite": (("learning_rate",), lambda x: 0 < x < math.inf),
+            "at least 0 and less than 1": (("beta2", "ema"), lambda x: 0 <= x < 1),
+            "between 0 and 1": (("text_dropout",), lambda x: 0 <= x <= 1),
+        }
+        for words, (names, is_allowed) in ranges.items():
+            for name in names:
+                if not is_allowed(value := getattr(self, name)):
+                    raise ValueError(f"training.{name} must be {words}, got {value}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"training.precision must be {', '.join(PRECISIONS)}, got {self.precision!r}")
 
 
 @dataclass(frozen=True)

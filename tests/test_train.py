@@ -159,6 +159,31 @@ def test_bad_input_is_one_line(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("steps", "0", "at least 1"),
+        ("batch-size", "0", "at least 1"),
+        ("checkpoint-every", "0", "at least 1"),
+        ("ema", "1", "less than 1"),
+        ("ema", "nan", "less than 1"),
+        ("learning-rate", "inf", "finite"),
+        ("text-dropout", "1.5", "between 0 and 1"),
+        ("seed", "-1", "at least 0"),
+        ("precision", "half", "no, bf16, fp16"),
+    ],
+)
+def test_settings_out_of_range(
+    flag: str, value: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command([*arguments(tmp_path / "run"), f"--training.{flag}", value]) == 2
+    text = " ".join(capfd.readouterr().err.replace("│", "").split())  # in the parser's box, with the help's address
+    assert f"training.{flag.replace('-', '_')} must be" in text
+    assert words in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_used_folder_is_not_overwritten(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert command(arguments(whole)) == 2
     assert "--overwrite" in capfd.readouterr().err
