@@ -1,7 +1,7 @@
 """A whole text-to-motion model: frozen text encoder, injection and backbone, with what its features mean."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,8 @@ FAMILIES: dict[str, tuple[Any, str]] = {
     "text": (TextEncoder, "casim.text"),
     "backbone": (Backbone, "casim.backbones"),
 }
+PARTS = ("data", "text", "injection", "backbone")
+"""Parts of a setup that are plugins."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Setup:
 
     def to_json(self) -> dict[str, Any]:
         """The setup as JSON values."""
-        parts = {part: plugins.describe(getattr(self, part)) for part in ("data", "text", "injection", "backbone")}
+        parts = {part: plugins.describe(getattr(self, part)) for part in PARTS}
         return parts | {"sampling": asdict(self.sampling)}
 
     @staticmethod
@@ -60,12 +62,32 @@ class Setup:
             ValueError: an unknown plugin or field, or a missing part.
         """
         parts = {}
-        for part in ("data", "text", "injection", "backbone"):
+        for part in PARTS:
             if part not in config:
                 raise ValueError(f"the run's config has no {part!r}; it was not written by casim.train")
             name = config[part]["plugin"]
             parts[part] = plugins.restore(_kind(part, name).Config, config[part])
         return Setup(**parts, sampling=plugins.restore(SamplingConfig, config["sampling"]))
+
+    def with_plugin(self, part: str, name: str) -> "Setup":
+        """The setup with the plugin `name` for one part.
+
+        Fields that both configs have, of one type, keep their values; the others get the new plugin's defaults.
+        What names the old plugin's own things does not pass over: free strings (weights, a folder), and in data
+        and text what nobody set, since defaults there fit the plugin's files.
+
+        Raises:
+            ValueError: no such plugin; the message suggests the nearest names.
+        """
+        old, config = getattr(self, part), _kind(part, name).Config
+        types, default = {field.name: field.type for field in fields(old)}, type(old)()
+        kept = {
+            field.name: getattr(old, field.name)
+            for field in fields(config)
+            if types.get(field.name) == field.type is not str
+            and (part not in ("data", "text") or getattr(old, field.name) != getattr(default, field.name))
+        }
+        return replace(self, **{part: config(**kept)})
 
 
 def _kind(part: str, name: str) -> Any:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,11 @@ from rich.console import Console
 
 from casim import checkpoint, cli, record
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
+from casim.text_to_motion import PARTS
 from casim.trainer import STATE, Trainer
+
+
+SWAPS = "--data, --text, --injection or --backbone NAME puts another plugin in the place of the recipe's own."
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def _overview() -> str:
     families = "\n".join(f"  [bold]{p}_{FACTORS[0].name} ... {p}_{FACTORS[-1].name}[/]" for p in CONFOUNDS)
     return (
         "usage: python -m casim.train RECIPE [--out FOLDER] [--resume] [--training.seed N] ...\n"
-        f"       python -m casim.train RECIPE --help   lists every field with its default\n\nrecipes:\n{rows}\n"
+        f"       python -m casim.train RECIPE --help   lists every field with its default\n\n{SWAPS}\n"
+        f"\nrecipes:\n{rows}\n"
         f"\nfour-factor ablation, {len(FACTORS)} cells each (python -m casim.suite trains them):\n{families}"
     )
 
@@ -57,9 +62,9 @@ def parse(argv: Sequence[str]) -> tuple[Recipe, Options]:
     """The recipe with its overrides, and the options, that a command line asks for.
 
     Raises:
-        ValueError: no such recipe.
+        ValueError: no such recipe or plugin.
     """
-    recipe = named(argv[0])
+    recipe, argv = _swapped(named(argv[0]), argv[1:])
 
     def given(
         options: Annotated[Options, tyro.conf.arg(name="")],
@@ -68,8 +73,23 @@ def parse(argv: Sequence[str]) -> tuple[Recipe, Options]:
     ) -> tuple[Recipe, Options]:
         return Recipe(recipe.name, recipe.about, setup, training), options
 
-    given.__doc__ = recipe.about
-    return tyro.cli(given, args=argv[1:], prog=f"python -m casim.train {recipe.name}")
+    given.__doc__ = f"{recipe.about}\n\n{SWAPS}"
+    return tyro.cli(given, args=argv, prog=f"python -m casim.train {recipe.name}")
+
+
+def _swapped(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, list[str]]:
+    """The recipe with the plugins that flags like `--backbone NAME` name, and the arguments without these flags.
+
+    Read before all others, because the plugin decides which fields there are to override.
+    """
+    setup, rest, words = recipe.setup, [], iter(argv)
+    for word in words:
+        flag, has_value, name = word.partition("=")
+        if (part := flag.removeprefix("--")) not in PARTS or not flag.startswith("--"):
+            rest.append(word)
+            continue
+        setup = setup.with_plugin(part, name if has_value else next(words, ""))
+    return replace(recipe, setup=setup), rest
 
 
 def train(recipe: Recipe, options: Options) -> int:

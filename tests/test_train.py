@@ -12,6 +12,10 @@ import pytest
 import torch
 
 from casim import checkpoint, record
+from casim.recipes import named
+from casim.text.clip import Clip
+from casim.text.t5 import T5
+from casim.text_to_motion import TextToMotion
 from casim.train import command
 from casim.trainer import STATE
 
@@ -145,6 +149,9 @@ def test_resume_with_another_config_names_the_field(whole: Path, capfd: pytest.C
     [
         (["choreography_casin"], "choreography_casim"),
         (["choreography_casim", "--training.batch-size", "4000", *TINY[:10]], "do not fill one batch"),
+        (["choreography_casim", "--backbone", "mdm_encodr"], "Did you mean mdm_encoder"),
+        (["choreography_casim", "--injection=casin"], "Did you mean casim"),
+        (["choreography_casim", "--text"], "unknown text ''"),
         (["choreography_casim", "--resume"], "nothing to resume"),
     ],
 )
@@ -182,6 +189,30 @@ def test_settings_out_of_range(
     assert words in text
     assert "Traceback" not in text
     assert not (tmp_path / "run").exists()
+
+
+def test_another_plugin_in_a_recipe(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    argv = [*arguments(tmp_path / "run", steps=3), "--backbone", "mdm_encoder", "--backbone.first-frame", "31"]
+    assert command([*argv, "--injection=fixed", "--injection.pool", "mean"]) == 0
+    config = checkpoint.load_config(tmp_path / "run")
+    own, changed = named("choreography_casim").setup.to_json(), config["backbone"]
+    assert (changed["plugin"], changed["first_frame"], changed["width"]) == ("mdm_encoder", 31, 16)
+    kept = ("patch", "heads", "dropout", "is_pre_norm", "max_frames", "diffusion")
+    assert {name: changed[name] for name in kept} == {name: own["backbone"][name] for name in kept}
+    assert (config["injection"]["plugin"], config["injection"]["pool"]) == ("fixed", "mean")
+    assert config["injection"]["context"] == own["injection"]["context"]
+    assert record.load(tmp_path / "run").config["backbone"]["plugin"] == "mdm_encoder"
+    assert TextToMotion.load(tmp_path / "run").sample(["a person jumps"], [20]).isfinite().all()
+    assert command([*argv, "--injection=fixed", "--injection.pool", "mean", "--resume"]) == 0
+    assert command([*arguments(tmp_path / "run", steps=3), "--resume"]) == 2
+    assert "plugin was 'fixed'" in capfd.readouterr().err
+
+
+def test_another_encoder_brings_its_own_weights() -> None:
+    setup = named("casim_mdm_decoder_bert_humanml3d").setup
+    assert setup.with_plugin("text", "clip").text == Clip.Config()
+    cut = named("mdm_decoder_humanml3d").setup.with_plugin("text", "t5").text
+    assert (cut.weights, cut.truncate) == (T5.Config().weights, True)
 
 
 def test_a_used_folder_is_not_overwritten(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
