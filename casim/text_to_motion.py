@@ -17,7 +17,17 @@ from casim.features import FeatureSpec, denormalise, to_joints
 from casim.guidance import Guided
 from casim.injection import KINDS
 from casim.text._cache import Cached
-from casim.types import Backbone, Losses, MotionBatch, MotionDataset, TextEncoder, TextTokens, frame_mask
+from casim.text.hashed import Hashed
+from casim.types import (
+    Backbone,
+    Losses,
+    MotionBatch,
+    MotionDataset,
+    TextEncoder,
+    TextTokens,
+    frame_mask,
+    words_of,
+)
 
 FAMILIES: dict[str, tuple[Any, str]] = {
     "data": (MotionDataset, "casim.data"),
@@ -133,6 +143,14 @@ class TextToMotion(nn.Module):
     def encode(self, texts: Sequence[str]) -> TextTokens:
         """Text tokens on the model's device."""
         return self.encoder.encode(texts).to(self.device)
+
+    def unseen_words(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Words that no training caption had, where they mean nothing to the text encoder itself (hashed)."""
+        if not isinstance(self.setup.text, Hashed.Config):
+            return ()
+        known = plugins.owner(self.setup.data).vocabulary(self.setup.data)
+        words = dict.fromkeys(word for text in texts for word in words_of(text))
+        return tuple(word for word in words if known is not None and word not in known)
 
     def forward(
         self, batch: MotionBatch, text: TextTokens, dropped: Bool[Tensor, " batch"], generator: torch.Generator

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from rich.progress import Progress
 
-from casim import checkpoint, cli, plugins, record
+from casim import checkpoint, cli, devices, plugins, record
 from casim.features import FeatureSpec
 from evaluators import embedder as embedders
 from evaluators.arms import Run, find_runs, settled
@@ -71,14 +71,15 @@ def main(
             be given several times. Default: the ones that come with the package, where they can read the data.
         out: folder of the record; default runs/evaluate_PROTOCOL.
         changes: changes to the protocol.
-        device: where motions are generated.
+        device: where motions are generated: auto (the accelerator if there is one), cpu, cuda, ...
     """
+    place = str(devices.named(device))
     found = find_runs(runs)
     chosen = settled(changes.apply(PRESETS[protocol]), found)
     judges = find_judges(embedder, found[0])
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
-        written = evaluate(found, judges, chosen, folder, device=device, progress=progress)
+        written = evaluate(found, judges, chosen, folder, device=place, progress=progress)
     show(written, chosen)
     print(f"record: {folder / record.FILE}")
 
