@@ -190,12 +190,12 @@ def begin(
     device: str = "cpu",
     threads: int | None = None,
 ) -> RunRecord:
-    """A record with status "running" and the provenance of this process filled in."""
+    """A record with status "running" and the provenance of this process filled in; paths become relative names."""
     return RunRecord(
         kind=kind,
         name=name,
         argv=_argv(),
-        config=dict(config),
+        config={name: _without_host(value) for name, value in config.items()},
         seed=seed,
         revision=_revision(),
         packages={"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _installed(p))},
@@ -237,7 +237,22 @@ def attach(record: RunRecord, folder: Path, *files: Path) -> None:
 def _argv() -> list[str]:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     head = ["python", "-m", spec.name.removesuffix(".__main__")] if spec else ["python", Path(sys.argv[0]).name]
-    return head + [relative(a) if a.startswith("/") else a for a in sys.argv[1:]]
+    return head + [_argument(word) for word in sys.argv[1:]]
+
+
+def _argument(word: str) -> str:
+    """A word of the command line with its path, alone or behind "--flag=", as a relative name."""
+    flag, has_value, value = word.partition("=")
+    return f"{flag}={_without_host(value)}" if has_value and flag.startswith("--") else _without_host(word)
+
+
+def _without_host(value: Any) -> Any:
+    """A value of a config with every absolute path in it as a relative name."""
+    if isinstance(value, Mapping):
+        return {name: _without_host(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_host(inner) for inner in value]
+    return relative(value) if isinstance(value, str) and value.startswith("/") else value
 
 
 def _now() -> str:
