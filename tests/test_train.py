@@ -252,3 +252,19 @@ def test_a_foreign_checkpoint_is_refused(
     (tmp_path / checkpoint.CONFIG).write_bytes((whole / checkpoint.CONFIG).read_bytes())
     assert command([*arguments(tmp_path), "--resume"]) == 2
     assert STATE in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("lost", ["average.", "average.3", "optimizer.", "optimizer.5.exp_avg_sq", "seconds"])
+def test_a_checkpoint_that_lacks_something_is_refused(
+    whole: Path, tmp_path: Path, lost: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = checkpoint.load_tensors(whole / STATE)
+    kept = {name: value for name, value in state.items() if not name.startswith(lost)}
+    assert 0 < len(kept) < len(state)
+    checkpoint.save_tensors(tmp_path / STATE, kept)
+    (tmp_path / checkpoint.CONFIG).write_bytes((whole / checkpoint.CONFIG).read_bytes())
+    assert command([*arguments(tmp_path), "--resume"]) == 2
+    error = capfd.readouterr().err
+    assert f": {lost}" in error
+    assert "is missing instead of" in error
+    assert error.count("\n") == 1
