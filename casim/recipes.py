@@ -7,7 +7,7 @@ and of CASIM (arXiv 2502.02063): see `casim/official/`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -23,8 +23,7 @@ from casim.text.bert import Bert
 from casim.text.clip import Clip
 from casim.text.hashed import Hashed
 from casim.text.minilm import MiniLM
-from casim.text_to_motion import SamplingConfig, Setup
-
+from casim.text_to_motion import SamplingConfig, Setup, entry
 
 PRECISIONS = ("no", "bf16", "fp16")
 
@@ -92,6 +91,16 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as it stands in a run's config."""
         return {"recipe": self.name, "training": asdict(self.training), **self.setup.to_json()}
+
+    @staticmethod
+    def from_json(config: Mapping[str, Any]) -> "Recipe":
+        """The recipe of a run's config; fields that are newer than the run have their defaults.
+
+        Raises:
+            ValueError: an unknown plugin or field, a missing part, or a value of another type.
+        """
+        training = plugins.restore(Training, entry(config, "training"))
+        return Recipe(entry(config, "recipe"), "", Setup.from_json(config), training)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {}

@@ -195,7 +195,7 @@ def begin(
         kind=kind,
         name=name,
         argv=_argv(),
-        config={name: _without_host(value) for name, value in config.items()},
+        config={name: without_host(value) for name, value in config.items()},
         seed=seed,
         revision=_revision(),
         packages={"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _installed(p))},
@@ -243,15 +243,15 @@ def _argv() -> list[str]:
 def _argument(word: str) -> str:
     """A word of the command line with its path, alone or behind "--flag=", as a relative name."""
     flag, has_value, value = word.partition("=")
-    return f"{flag}={_without_host(value)}" if has_value and flag.startswith("--") else _without_host(word)
+    return f"{flag}={without_host(value)}" if has_value and flag.startswith("--") else without_host(word)
 
 
-def _without_host(value: Any) -> Any:
+def without_host(value: Any) -> Any:
     """A value of a config with every absolute path in it as a relative name."""
     if isinstance(value, Mapping):
-        return {name: _without_host(inner) for name, inner in value.items()}
+        return {name: without_host(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_host(inner) for inner in value]
+        return [without_host(inner) for inner in value]
     return relative(value) if isinstance(value, str) and value.startswith("/") else value
 
 

@@ -1,6 +1,6 @@
 """A whole text-to-motion model: frozen text encoder, injection and backbone, with what its features mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -65,19 +65,17 @@ class Setup:
         return parts | {"sampling": asdict(self.sampling)}
 
     @staticmethod
-    def from_json(config: dict[str, Any]) -> "Setup":
+    def from_json(config: Mapping[str, Any]) -> "Setup":
         """The setup of a run's config.
 
         Raises:
-            ValueError: an unknown plugin or field, or a missing part.
+            ValueError: an unknown plugin or field, a missing part, or a value of another type.
         """
         parts = {}
         for part in PARTS:
-            if part not in config:
-                raise ValueError(f"the run's config has no {part!r}; it was not written by casim.train")
-            name = config[part]["plugin"]
-            parts[part] = plugins.restore(_kind(part, name).Config, config[part])
-        return Setup(**parts, sampling=plugins.restore(SamplingConfig, config["sampling"]))
+            values = entry(config, part)
+            parts[part] = plugins.restore(_kind(part, entry(values, "plugin", part)).Config, values)
+        return Setup(**parts, sampling=plugins.restore(SamplingConfig, entry(config, "sampling")))
 
     def with_plugin(self, part: str, name: str) -> "Setup":
         """The setup with the plugin `name` for one part.
@@ -98,6 +96,18 @@ class Setup:
             and (part not in ("data", "text") or getattr(old, field.name) != getattr(default, field.name))
         }
         return replace(self, **{part: config(**kept)})
+
+
+def entry(config: Any, name: str, part: str = "") -> Any:
+    """A value of a run's config, or of a part of it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(config, Mapping) or name not in config:
+        where = f"{part!r} of the run's config" if part else "the run's config"
+        raise ValueError(f"{where} has no {name!r}; it was not written by casim.train")
+    return config[name]
 
 
 def _kind(part: str, name: str) -> Any:
@@ -236,14 +246,17 @@ class TextToMotion(nn.Module):
         """
         folder = checkpoint.find_run(run)
         config = checkpoint.load_config(folder)
-        setup = Setup.from_json(config)
+        try:
+            setup, spec = Setup.from_json(config), plugins.restore(FeatureSpec, entry(config, "spec"))
+            max_frames = entry(config, "max_frames")
+        except ValueError as error:
+            raise ValueError(f"{folder / checkpoint.CONFIG}: {error}") from error
         tensors = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
         if not {"mean", "std"} <= set(tensors):
             raise ValueError(
                 f"{folder / checkpoint.WEIGHTS} has no statistics: it is no text-to-motion model of casim"
             )
-        spec = plugins.restore(FeatureSpec, config["spec"])
-        model = TextToMotion(setup, spec, tensors["mean"].numpy(), tensors["std"].numpy(), config["max_frames"])
+        model = TextToMotion(setup, spec, tensors["mean"].numpy(), tensors["std"].numpy(), max_frames)
         checkpoint.load_into(model, tensors, str(folder / checkpoint.WEIGHTS))
         model.config = config
         return model.to(device).eval()

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,6 @@ from casim import checkpoint, cli, record
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
 from casim.text_to_motion import PARTS
 from casim.trainer import STATE, Trainer
-
 
 SWAPS = "--data, --text, --injection or --backbone NAME puts another plugin in the place of the recipe's own."
 
@@ -117,21 +116,32 @@ def _check_folder(folder: Path, recipe: Recipe, options: Options) -> None:
     if options.resume:
         if not has_state:
             raise FileNotFoundError(f"nothing to resume in {folder}: it has no {STATE}; leave --resume out")
-        _check_same(checkpoint.load_config(folder), recipe)
+        _check_same(folder, recipe)
     elif options.overwrite:
         record.check_replaceable(folder, "train")
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; use --resume, --overwrite or another --out")
 
 
-def _check_same(saved: dict[str, Any], recipe: Recipe) -> None:
-    if changed := differences(saved, recipe):
+def _check_same(folder: Path, recipe: Recipe) -> None:
+    saved = checkpoint.load_config(folder)
+    try:
+        changed = differences(saved, recipe.to_json())
+    except ValueError as error:
+        raise ValueError(f"{folder / checkpoint.CONFIG}: {error}") from error
+    if changed:
         raise ValueError(f"cannot resume with another config: {changed}; use the old value or another --out")
 
 
-def differences(saved: dict[str, Any], recipe: Recipe) -> str:
-    """What a saved config has otherwise than `recipe`, in words; empty if nothing."""
-    own, before = _flat(recipe.to_json()), _flat(saved)
+def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """What a saved config has otherwise than `config`, in words; empty if nothing.
+
+    What is newer than the saved config counts as its default, with which the run was trained.
+
+    Raises:
+        ValueError: the saved config is none of a run.
+    """
+    own, before = _flat(config), _flat(Recipe.from_json(saved).to_json())
     differing = [key for key in own if own[key] != before.get(key)]
     if not differing:
         return ""

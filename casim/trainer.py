@@ -229,8 +229,8 @@ class Trainer:
         shapes, found = self._shapes(state), {name: tuple(value.shape) for name, value in state.items()}
         if wrong := sorted(name for name in shapes | found if shapes.get(name) != found.get(name)):
             raise ValueError(
-                f"{path} is not a checkpoint of this recipe: {wrong[0]} is {found.get(wrong[0], 'missing')} instead "
-                f"of {shapes.get(wrong[0], 'absent')} ({len(wrong)} such); use another --out"
+                f"{path} is not a checkpoint of this recipe: {wrong[0]} is {found.get(wrong[0], 'missing')} "
+                f"instead of {shapes.get(wrong[0], 'absent')} ({len(wrong)} such); use another --out"
             )
         self._put([state[f"parameter.{i}"] for i in range(len(self.parameters))])
         self.average = [state[f"average.{i}"].to(p) for i, p in enumerate(self.average)]
@@ -246,7 +246,7 @@ class Trainer:
         self.log = _Log.read(self.folder / LOG, self.step)
 
     def _shapes(self, state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-        """What a checkpoint of this run holds; every parameter takes part, so that each has moments after a step."""
+        """What a checkpoint of this run holds: every parameter takes part, so each has moments after a step."""
         shapes: dict[str, tuple[int, ...]] = {"step": (), "seconds": ()}
         has_moments = "step" not in state or bool(state["step"])
         for i, parameter in enumerate(self.parameters):

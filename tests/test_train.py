@@ -1,6 +1,7 @@
 """Training: killed and resumed gives the same bits, two processes give the same model, mistakes give one line."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -268,3 +269,21 @@ def test_a_checkpoint_that_lacks_something_is_refused(
     assert f": {lost}" in error
     assert "is missing instead of" in error
     assert error.count("\n") == 1
+
+
+def test_a_field_newer_than_the_run_does_not_stop_it(
+    whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    config = checkpoint.load_config(whole)
+    del config["text"]["truncate"], config["training"]["precision"], config["backbone"]["diffusion"]["variance"]
+    checkpoint.save_config(tmp_path, config)
+    assert command([*arguments(tmp_path), "--resume", "--text.truncate"]) == 2
+    assert "text.truncate was False and is now True (1 fields differ)" in capfd.readouterr().err
+    config["backbone"]["width"] = "abc"
+    checkpoint.save_config(tmp_path, config)
+    assert command([*arguments(tmp_path), "--resume"]) == 2
+    assert re.search(r"config.json: field 'width' of .* is 'abc'", capfd.readouterr().err)
+    config["backbone"]["width"] = 16
+    checkpoint.save_config(tmp_path, config)
+    assert command([*arguments(tmp_path), "--resume"]) == 0
