@@ -76,7 +76,7 @@ from analysis.attention_results import Evidence, measures
 from analysis.attention_tables import show
 from analysis.attention_verdict import verdict
 from analysis.statistics import Spans
-from casim import checkpoint, cli, record
+from casim import checkpoint, cli, devices, record
 from casim.text_to_motion import TextToMotion
 from casim.types import Clips, MotionBatch
 from evaluators.intervals import Resampling
@@ -141,7 +141,7 @@ def main(
     drawing: Annotated[Drawing, cli.FLAT] = NOTHING,
 ) -> None:
     """Measures whether attention follows the words in time, or draws the map of one prompt (--run, --prompt)."""
-    console = Console()
+    console, config = Console(), replace(config, device=str(devices.named(config.device)))
     if drawing.prompt is not None or drawing.run is not None:
         draw(drawing, config.seed, config.out, config.device, console)
         return

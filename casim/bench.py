@@ -13,6 +13,7 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor, nn
 
+from casim import devices
 from casim import record as records
 from casim.cli import main_exit
 from casim.features import FeatureSpec, from_joints, to_joints
@@ -21,7 +22,7 @@ from casim.types import Condition, frame_mask
 
 
 def features(
-    out: Path = Path("results/bench_features"),
+    out: Path = Path("runs/bench_features"),
     threads: int = 2,
     clips: int = 64,
     frames: int = 196,
@@ -63,7 +64,7 @@ def features(
 
 
 def train(
-    out: Path = Path("results/bench_train"),
+    out: Path = Path("runs/bench_train"),
     threads: int = 2,
     batch: int = 16,
     frames: int = 196,
@@ -80,12 +81,15 @@ def train(
         batch: Clips per step.
         frames: Frames per clip, at 20 fps.
         repeats: Timed steps of each, after one that warms up.
-        device: Where to run, as torch names it.
+        device: auto (the accelerator if there is one), cpu, cuda, ...
     """
+    if min(threads, batch, frames, repeats) < 1:
+        raise ValueError("threads, batch, frames and repeats must be at least 1")
+    place = devices.named(device)
     torch.set_num_threads(threads)
     settings = {"batch": batch, "frames": frames, "repeats": repeats}
-    record = records.begin("bench", "train", settings, threads=threads, device=device)
-    steps = _training_steps(batch, frames, torch.device(device))
+    record = records.begin("bench", "train", settings, threads=threads, device=str(place))
+    steps = _training_steps(batch, frames, place)
     protocol = f"median of {repeats}; batch {batch}, {frames} frames, 77 text tokens, dropout .1; {threads} threads"
     with records.opened(record, out):
         found: dict[str, list[float]] = {name: [] for name in steps}
@@ -142,7 +146,7 @@ def _training_steps(batch: int, frames: int, device: torch.device) -> dict[str, 
 
 
 def evaluate(
-    out: Path = Path("results/bench_evaluate"),
+    out: Path = Path("runs/bench_evaluate"),
     threads: int = 2,
     clips: int = 4384,
     width: int = 512,

@@ -3,12 +3,15 @@
 import difflib
 import importlib
 import inspect
+import json
 import pkgutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -78,18 +81,28 @@ def restore(config_type: type[T], values: Mapping[str, Any]) -> T:
     """A (nested) config dataclass from JSON values; tuples come back from lists.
 
     Raises:
-        ValueError: a key that the config does not have.
+        ValueError: a key that the config does not have, or a value that is not of its field's type.
     """
     known = {field.name: field for field in fields(config_type)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known) - {"plugin"})
     if unknown:
         raise ValueError(f"{config_type.__qualname__} has no field {unknown[0]!r}; its fields: {', '.join(known)}")
-    return config_type(**{k: _restored(known[k].type, v) for k, v in values.items() if k != "plugin"})
+    restored = {}
+    for name in known.keys() & values.keys():
+        try:
+            restored[name] = _restored(known[name].type, values[name])
+        except ValidationError as error:
+            what = error.errors()[0]["msg"][0].lower() + error.errors()[0]["msg"][1:]
+            where = f"field {name!r} of {config_type.__qualname__}"
+            raise ValueError(f"{where} is {values[name]!r}: {what}") from None
+    return config_type(**restored)
+
+
+_adapter = cache(TypeAdapter)
 
 
 def _restored(annotation: Any, value: Any) -> Any:
     if isinstance(value, Mapping) and is_dataclass(annotation):
         return restore(annotation, value)  # type: ignore[type-var]
-    if isinstance(value, list):
-        return tuple(_restored(None, item) for item in value)
-    return value
+    # as JSON, where a list is a tuple, and strictly, so that "16" is no number
+    return _adapter(annotation).validate_json(json.dumps(value), strict=True)

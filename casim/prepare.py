@@ -51,10 +51,11 @@ def joints(
         converter: What makes the features: HumanML3D's own definition (legacy) or ours put right (fixed).
         skeleton: Whose bone lengths all clips get: humanml3d, own (each keeps its own), or the id of a clip.
         mirror: Add the mirror image of every clip, with left and right exchanged in its captions.
-        overwrite: Replace OUT if it exists.
+        overwrite: Replace OUT if it is what this command made.
     """
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists; choose another --out or add --overwrite")
+    records.check_replaceable(out, "prepare")
     clips = read_joint_folder(folder)
     spec = FeatureSpec(clips[0].joints.shape[1], converter=converter)
     spec = FeatureSpec(spec.joints, spec.skeleton.fps, converter)

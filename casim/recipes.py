@@ -6,7 +6,8 @@
 and of CASIM (arXiv 2502.02063): see `casim/official/`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -22,7 +23,9 @@ from casim.text.bert import Bert
 from casim.text.clip import Clip
 from casim.text.hashed import Hashed
 from casim.text.minilm import MiniLM
-from casim.text_to_motion import SamplingConfig, Setup
+from casim.text_to_motion import SamplingConfig, Setup, entry
+
+PRECISIONS = ("no", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,27 @@ class Training:
     precision: str = "no"
     """Automatic mixed precision: no, bf16 or fp16."""
 
+    def __post_init__(self) -> None:
+        """Checks every number.
+
+        Raises:
+            ValueError: one is out of range, or there is no such precision.
+        """
+        # comparisons with NaN are false, so that NaN is refused too
+        ranges: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
+            "at least 1": (("steps", "batch_size", "checkpoint_every"), lambda x: x >= 1),
+            "at least 0": (("weight_decay", "warmup", "clip_norm", "seed"), lambda x: x >= 0),
+            "more than 0 and finite": (("learning_rate",), lambda x: 0 < x < math.inf),
+            "at least 0 and less than 1": (("beta2", "ema"), lambda x: 0 <= x < 1),
+            "between 0 and 1": (("text_dropout",), lambda x: 0 <= x <= 1),
+        }
+        for words, (names, is_allowed) in ranges.items():
+            for name in names:
+                if not is_allowed(value := getattr(self, name)):
+                    raise ValueError(f"training.{name} must be {words}, got {value}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"training.precision must be {', '.join(PRECISIONS)}, got {self.precision!r}")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -67,6 +91,16 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as it stands in a run's config."""
         return {"recipe": self.name, "training": asdict(self.training), **self.setup.to_json()}
+
+    @staticmethod
+    def from_json(config: Mapping[str, Any]) -> "Recipe":
+        """The recipe of a run's config; fields that are newer than the run have their defaults.
+
+        Raises:
+            ValueError: an unknown plugin or field, a missing part, or a value of another type.
+        """
+        training = plugins.restore(Training, entry(config, "training"))
+        return Recipe(entry(config, "recipe"), "", Setup.from_json(config), training)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {}

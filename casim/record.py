@@ -124,6 +124,34 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def claim(folder: Path, kind: str) -> None:
+    """Refuses a folder whose record another command wrote: a record of `kind` there would replace it.
+
+    Raises:
+        NotADirectoryError: it is a file.
+        ValueError: it holds a record of another kind.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; --out wants a folder")
+    if (folder / FILE).exists() and (other := load(folder).kind) != kind:
+        raise ValueError(f"{folder} holds the record of another command ({other}); give --out another folder")
+
+
+def check_replaceable(folder: Path, kind: str) -> None:
+    """Refuses to delete a folder with `--overwrite` unless it is empty, missing, or what `kind` once wrote.
+
+    Raises:
+        NotADirectoryError: it is a file.
+        ValueError: it holds something else.
+    """
+    claim(folder, kind)
+    if folder.exists() and any(folder.iterdir()) and not (folder / FILE).exists():
+        raise ValueError(
+            f"--overwrite would delete {folder}, which has no {FILE} and is not what {kind} wrote; "
+            "give --out another folder, or empty it yourself"
+        )
+
+
 def save(record: RunRecord, folder: Path) -> Path:
     """Writes `folder/record.json` atomically; gives its path."""
     path = folder / FILE
@@ -162,12 +190,12 @@ def begin(
     device: str = "cpu",
     threads: int | None = None,
 ) -> RunRecord:
-    """A record with status "running" and the provenance of this process filled in."""
+    """A record with status "running" and the provenance of this process filled in; paths become relative names."""
     return RunRecord(
         kind=kind,
         name=name,
         argv=_argv(),
-        config=dict(config),
+        config={name: without_host(value) for name, value in config.items()},
         seed=seed,
         revision=_revision(),
         packages={"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _installed(p))},
@@ -179,7 +207,12 @@ def begin(
 
 @contextmanager
 def opened(record: RunRecord, folder: Path) -> Iterator[RunRecord]:
-    """Writes the record at start and again at the end, so that a crash leaves a record with its error."""
+    """Writes the record at start and again at the end, so that a crash leaves a record with its error.
+
+    Raises:
+        ValueError: the folder holds a record of another kind (`claim`).
+    """
+    claim(folder, record.kind)
     save(record, folder)
     try:
         yield record
@@ -204,7 +237,22 @@ def attach(record: RunRecord, folder: Path, *files: Path) -> None:
 def _argv() -> list[str]:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     head = ["python", "-m", spec.name.removesuffix(".__main__")] if spec else ["python", Path(sys.argv[0]).name]
-    return head + [relative(a) if a.startswith("/") else a for a in sys.argv[1:]]
+    return head + [_argument(word) for word in sys.argv[1:]]
+
+
+def _argument(word: str) -> str:
+    """A word of the command line with its path, alone or behind "--flag=", as a relative name."""
+    flag, has_value, value = word.partition("=")
+    return f"{flag}={without_host(value)}" if has_value and flag.startswith("--") else without_host(word)
+
+
+def without_host(value: Any) -> Any:
+    """A value of a config with every absolute path in it as a relative name."""
+    if isinstance(value, Mapping):
+        return {name: without_host(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_host(inner) for inner in value]
+    return relative(value) if isinstance(value, str) and value.startswith("/") else value
 
 
 def _now() -> str:

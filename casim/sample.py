@@ -11,7 +11,7 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from casim import checkpoint, record
+from casim import checkpoint, devices, record
 from casim.cli import APPEND, FLAT, Run, main_exit
 from casim.export.arrays import write_csv, write_npz
 from casim.export.bvh import write_bvh
@@ -97,14 +97,20 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
         ValueError: no prompt, one that is too long, an unknown run or device, or more frames than trained for.
     """
     texts = prompts(options)
+    if options.guidance is not None and not np.isfinite(options.guidance):
+        raise ValueError(f"--guidance must be a finite number, got {options.guidance}")
     folder = checkpoint.find_run(run)
-    _check_folder(options.out)
-    model = TextToMotion.load(folder, device(options.device))
+    record.claim(options.out, "sample")
+    model = TextToMotion.load(folder, devices.named(options.device))
     frames = frames_of(options.seconds, model)
     total_steps(options.steps, model)
     model.encode(texts)  # too long a prompt is found before anything is written
-    _clear(options.out)
     console = console or Console(quiet=True)
+    if unseen := model.unseen_words(texts):
+        words = ", ".join(unseen)
+        message = f"warning: {folder.name} never read these words, they mean nothing to it: {words}"
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+    _clear(options.out)
     config = {"run": folder.name, **asdict(options), "text": texts}
     config |= {"out": record.relative(options.out), "frames": frames, "fps": model.spec.fps}
     config["text_file"] = options.text_file and record.relative(options.text_file)
@@ -128,7 +134,7 @@ def prompts(options: Options) -> list[str]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: there are none.
+        ValueError: there are none, or one is empty.
     """
     texts = list(options.text)
     if options.text_file is not None:
@@ -142,6 +148,8 @@ def prompts(options: Options) -> list[str]:
     if not texts:
         where = f"; {options.text_file} holds none" if options.text_file else ""
         raise ValueError(f'no prompt given{where}: add --text "a person walks forward", or --text-file FILE')
+    if not all(text.strip() for text in texts):
+        raise ValueError('a prompt is empty; say what the motion shall be: --text "a person walks forward"')
     return texts
 
 
@@ -175,23 +183,6 @@ def total_steps(steps: int | None, model: TextToMotion) -> int:
     if steps is not None and not 1 <= steps <= trained:
         raise ValueError(f"--steps must be 1 to {trained}, the steps that the model was trained with; got {steps}")
     return steps or model.setup.sampling.steps or trained
-
-
-def device(name: str) -> torch.device:
-    """The device called `name`; "auto" takes the accelerator if there is one.
-
-    Raises:
-        ValueError: no such device here.
-    """
-    if name == "auto":
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return found or torch.device("cpu")
-    try:
-        wanted = torch.device(name)
-        torch.zeros(1, device=wanted)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA raises AssertionError
-        raise ValueError(f"no device {name!r} here ({str(error).splitlines()[0]}); use auto or cpu") from error
-    return wanted
 
 
 def generate(model: TextToMotion, texts: list[str], frames: int, options: Options, console: Console) -> Sampled:
@@ -247,14 +238,6 @@ def _clear(folder: Path) -> None:
     if (folder / record.FILE).exists():
         for artifact in record.load(folder).artifacts:
             (folder / artifact).unlink(missing_ok=True)
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuses a folder that holds another command's record, which sampling would replace."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; --out wants a folder")
-    if (folder / record.FILE).exists() and (kind := record.load(folder).kind) != "sample":
-        raise ValueError(f"{folder} holds the record of another command ({kind}); give --out another folder")
 
 
 if __name__ == "__main__":

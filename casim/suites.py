@@ -66,7 +66,7 @@ class Cell:
         if not (folder / record.FILE).exists():
             raise ValueError(f"{folder} holds something that is no run; move it away, or give another --out")
         entry = record.load(folder)
-        if changed := differences(entry.config, self.config):
+        if changed := differences(entry.config, record.without_host(self.config.to_json())):
             raise ValueError(f"{folder} holds a run with another config: {changed}; move it, or give another --out")
         if entry.status == "done":
             return "done"

@@ -1,7 +1,7 @@
 """A whole text-to-motion model: frozen text encoder, injection and backbone, with what its features mean."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +17,25 @@ from casim.features import FeatureSpec, denormalise, to_joints
 from casim.guidance import Guided
 from casim.injection import KINDS
 from casim.text._cache import Cached
-from casim.types import Backbone, Losses, MotionBatch, MotionDataset, TextEncoder, TextTokens, frame_mask
+from casim.text.hashed import Hashed
+from casim.types import (
+    Backbone,
+    Losses,
+    MotionBatch,
+    MotionDataset,
+    TextEncoder,
+    TextTokens,
+    frame_mask,
+    words_of,
+)
 
 FAMILIES: dict[str, tuple[Any, str]] = {
     "data": (MotionDataset, "casim.data"),
     "text": (TextEncoder, "casim.text"),
     "backbone": (Backbone, "casim.backbones"),
 }
+PARTS = ("data", "text", "injection", "backbone")
+"""Parts of a setup that are plugins."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +61,53 @@ class Setup:
 
     def to_json(self) -> dict[str, Any]:
         """The setup as JSON values."""
-        parts = {part: plugins.describe(getattr(self, part)) for part in ("data", "text", "injection", "backbone")}
+        parts = {part: plugins.describe(getattr(self, part)) for part in PARTS}
         return parts | {"sampling": asdict(self.sampling)}
 
     @staticmethod
-    def from_json(config: dict[str, Any]) -> "Setup":
+    def from_json(config: Mapping[str, Any]) -> "Setup":
         """The setup of a run's config.
 
         Raises:
-            ValueError: an unknown plugin or field, or a missing part.
+            ValueError: an unknown plugin or field, a missing part, or a value of another type.
         """
         parts = {}
-        for part in ("data", "text", "injection", "backbone"):
-            if part not in config:
-                raise ValueError(f"the run's config has no {part!r}; it was not written by casim.train")
-            name = config[part]["plugin"]
-            parts[part] = plugins.restore(_kind(part, name).Config, config[part])
-        return Setup(**parts, sampling=plugins.restore(SamplingConfig, config["sampling"]))
+        for part in PARTS:
+            values = entry(config, part)
+            parts[part] = plugins.restore(_kind(part, entry(values, "plugin", part)).Config, values)
+        return Setup(**parts, sampling=plugins.restore(SamplingConfig, entry(config, "sampling")))
+
+    def with_plugin(self, part: str, name: str) -> "Setup":
+        """The setup with the plugin `name` for one part.
+
+        Fields that both configs have, of one type, keep their values; the others get the new plugin's defaults.
+        What names the old plugin's own things does not pass over: free strings (weights, a folder), and in data
+        and text what nobody set, since defaults there fit the plugin's files.
+
+        Raises:
+            ValueError: no such plugin; the message suggests the nearest names.
+        """
+        old, config = getattr(self, part), _kind(part, name).Config
+        types, default = {field.name: field.type for field in fields(old)}, type(old)()
+        kept = {
+            field.name: getattr(old, field.name)
+            for field in fields(config)
+            if types.get(field.name) == field.type is not str
+            and (part not in ("data", "text") or getattr(old, field.name) != getattr(default, field.name))
+        }
+        return replace(self, **{part: config(**kept)})
+
+
+def entry(config: Any, name: str, part: str = "") -> Any:
+    """A value of a run's config, or of a part of it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(config, Mapping) or name not in config:
+        where = f"{part!r} of the run's config" if part else "the run's config"
+        raise ValueError(f"{where} has no {name!r}; it was not written by casim.train")
+    return config[name]
 
 
 def _kind(part: str, name: str) -> Any:
@@ -111,6 +153,14 @@ class TextToMotion(nn.Module):
     def encode(self, texts: Sequence[str]) -> TextTokens:
         """Text tokens on the model's device."""
         return self.encoder.encode(texts).to(self.device)
+
+    def unseen_words(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Words that no training caption had, where they mean nothing to the text encoder itself (hashed)."""
+        if not isinstance(self.setup.text, Hashed.Config):
+            return ()
+        known = plugins.owner(self.setup.data).vocabulary(self.setup.data)
+        words = dict.fromkeys(word for text in texts for word in words_of(text))
+        return tuple(word for word in words if known is not None and word not in known)
 
     def forward(
         self, batch: MotionBatch, text: TextTokens, dropped: Bool[Tensor, " batch"], generator: torch.Generator
@@ -196,14 +246,17 @@ class TextToMotion(nn.Module):
         """
         folder = checkpoint.find_run(run)
         config = checkpoint.load_config(folder)
-        setup = Setup.from_json(config)
+        try:
+            setup, spec = Setup.from_json(config), plugins.restore(FeatureSpec, entry(config, "spec"))
+            max_frames = entry(config, "max_frames")
+        except ValueError as error:
+            raise ValueError(f"{folder / checkpoint.CONFIG}: {error}") from error
         tensors = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
         if not {"mean", "std"} <= set(tensors):
             raise ValueError(
                 f"{folder / checkpoint.WEIGHTS} has no statistics: it is no text-to-motion model of casim"
             )
-        spec = plugins.restore(FeatureSpec, config["spec"])
-        model = TextToMotion(setup, spec, tensors["mean"].numpy(), tensors["std"].numpy(), config["max_frames"])
+        model = TextToMotion(setup, spec, tensors["mean"].numpy(), tensors["std"].numpy(), max_frames)
         checkpoint.load_into(model, tensors, str(folder / checkpoint.WEIGHTS))
         model.config = config
         return model.to(device).eval()

@@ -3,8 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +12,12 @@ import torch
 import tyro
 from rich.console import Console
 
-from casim import checkpoint, cli
+from casim import checkpoint, cli, record
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
+from casim.text_to_motion import PARTS
 from casim.trainer import STATE, Trainer
+
+SWAPS = "--data, --text, --injection or --backbone NAME puts another plugin in the place of the recipe's own."
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Options:
     resume: bool = False
     """Continue the run in the folder from its last checkpoint, bit for bit."""
     overwrite: bool = False
-    """Delete what is in the run folder and start again."""
+    """Delete the run in the folder and start again; a folder that holds no run is refused."""
     device: Literal["auto", "cpu"] = "auto"
     """auto: the accelerator, if there is one."""
     threads: int = 0
@@ -48,7 +51,8 @@ def _overview() -> str:
     families = "\n".join(f"  [bold]{p}_{FACTORS[0].name} ... {p}_{FACTORS[-1].name}[/]" for p in CONFOUNDS)
     return (
         "usage: python -m casim.train RECIPE [--out FOLDER] [--resume] [--training.seed N] ...\n"
-        f"       python -m casim.train RECIPE --help   lists every field with its default\n\nrecipes:\n{rows}\n"
+        f"       python -m casim.train RECIPE --help   lists every field with its default\n\n{SWAPS}\n"
+        f"\nrecipes:\n{rows}\n"
         f"\nfour-factor ablation, {len(FACTORS)} cells each (python -m casim.suite trains them):\n{families}"
     )
 
@@ -57,9 +61,9 @@ def parse(argv: Sequence[str]) -> tuple[Recipe, Options]:
     """The recipe with its overrides, and the options, that a command line asks for.
 
     Raises:
-        ValueError: no such recipe.
+        ValueError: no such recipe or plugin.
     """
-    recipe = named(argv[0])
+    recipe, argv = _swapped(named(argv[0]), argv[1:])
 
     def given(
         options: Annotated[Options, tyro.conf.arg(name="")],
@@ -68,8 +72,23 @@ def parse(argv: Sequence[str]) -> tuple[Recipe, Options]:
     ) -> tuple[Recipe, Options]:
         return Recipe(recipe.name, recipe.about, setup, training), options
 
-    given.__doc__ = recipe.about
-    return tyro.cli(given, args=argv[1:], prog=f"python -m casim.train {recipe.name}")
+    given.__doc__ = f"{recipe.about}\n\n{SWAPS}"
+    return tyro.cli(given, args=argv, prog=f"python -m casim.train {recipe.name}")
+
+
+def _swapped(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, list[str]]:
+    """The recipe with the plugins that flags like `--backbone NAME` name, and the arguments without these flags.
+
+    Read before all others, because the plugin decides which fields there are to override.
+    """
+    setup, rest, words = recipe.setup, [], iter(argv)
+    for word in words:
+        flag, has_value, name = word.partition("=")
+        if (part := flag.removeprefix("--")) not in PARTS or not flag.startswith("--"):
+            rest.append(word)
+            continue
+        setup = setup.with_plugin(part, name if has_value else next(words, ""))
+    return replace(recipe, setup=setup), rest
 
 
 def train(recipe: Recipe, options: Options) -> int:
@@ -81,11 +100,14 @@ def train(recipe: Recipe, options: Options) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = options.out or Path("runs") / f"{recipe.name}_seed{recipe.training.seed}"
-    if os.environ.get("RANK", "0") == "0":  # the others would see what the first has written already
+    is_first = os.environ.get("RANK", "0") == "0"
+    if is_first:  # the others would see what the first has written already
         _check_folder(folder, recipe, options)
     trainer = Trainer(recipe, folder, is_cpu=options.device == "cpu")
     if options.resume:
         trainer.load_state()
+    elif options.overwrite and is_first and folder.exists():
+        shutil.rmtree(folder)  # only now: whatever wrong input can spoil has been built
     return trainer.run()
 
 
@@ -94,21 +116,32 @@ def _check_folder(folder: Path, recipe: Recipe, options: Options) -> None:
     if options.resume:
         if not has_state:
             raise FileNotFoundError(f"nothing to resume in {folder}: it has no {STATE}; leave --resume out")
-        _check_same(checkpoint.load_config(folder), recipe)
+        _check_same(folder, recipe)
     elif options.overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
+        record.check_replaceable(folder, "train")
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; use --resume, --overwrite or another --out")
 
 
-def _check_same(saved: dict[str, Any], recipe: Recipe) -> None:
-    if changed := differences(saved, recipe):
+def _check_same(folder: Path, recipe: Recipe) -> None:
+    saved = checkpoint.load_config(folder)
+    try:
+        changed = differences(saved, recipe.to_json())
+    except ValueError as error:
+        raise ValueError(f"{folder / checkpoint.CONFIG}: {error}") from error
+    if changed:
         raise ValueError(f"cannot resume with another config: {changed}; use the old value or another --out")
 
 
-def differences(saved: dict[str, Any], recipe: Recipe) -> str:
-    """What a saved config has otherwise than `recipe`, in words; empty if nothing."""
-    own, before = _flat(recipe.to_json()), _flat(saved)
+def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """What a saved config has otherwise than `config`, in words; empty if nothing.
+
+    What is newer than the saved config counts as its default, with which the run was trained.
+
+    Raises:
+        ValueError: the saved config is none of a run.
+    """
+    own, before = _flat(config), _flat(Recipe.from_json(saved).to_json())
     differing = [key for key in own if own[key] != before.get(key)]
     if not differing:
         return ""

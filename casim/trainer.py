@@ -5,7 +5,7 @@ import io
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,8 +77,6 @@ class Trainer:
             raise ValueError(f"a batch of {self.settings.batch_size} does not divide among {processes} processes")
         dataset = plugins.build(recipe.setup.data)
         self.clips = dataset.split("train")
-        # a batch that cannot be filled fails here, before anything is written
-        batch_items(self.clips.lengths, self.settings.batch_size, self.settings.seed, 0)
         set_seed(self.settings.seed)
         self.model = TextToMotion.for_dataset(recipe.setup, dataset).to(self.accelerator.device).train()
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -93,6 +91,8 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.parameters] if self.settings.ema else []
         self.step, self.seconds, self.log = 0, 0.0, _Log()
         self.is_stopping = False
+        # a batch that cannot be filled, or a caption too long, fails here, before anything is written
+        self.model.encode(self._batch()[0].texts)
 
     def run(self) -> int:
         """Trains to the last step or until a signal; gives the exit code."""
@@ -222,15 +222,17 @@ class Trainer:
         """Continues from the folder's last checkpoint.
 
         Raises:
-            ValueError: the file is truncated or belongs to another model.
+            ValueError: the file is truncated, lacks something, or belongs to another model.
         """
         path = self.folder / STATE
         state = checkpoint.load_tensors(path)
-        own = [state.get(f"parameter.{i}") for i in range(len(self.parameters))]
-        shapes = [None if p is None else p.shape for p in own]
-        if "step" not in state or shapes != [p.shape for p in self.parameters]:
-            raise ValueError(f"{path} is not a checkpoint of this recipe; use another --out")
-        self._put([p for p in own if p is not None])
+        shapes, found = self._shapes(state), {name: tuple(value.shape) for name, value in state.items()}
+        if wrong := sorted(name for name in shapes | found if shapes.get(name) != found.get(name)):
+            raise ValueError(
+                f"{path} is not a checkpoint of this recipe: {wrong[0]} is {found.get(wrong[0], 'missing')} "
+                f"instead of {shapes.get(wrong[0], 'absent')} ({len(wrong)} such); use another --out"
+            )
+        self._put([state[f"parameter.{i}"] for i in range(len(self.parameters))])
         self.average = [state[f"average.{i}"].to(p) for i, p in enumerate(self.average)]
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
@@ -242,6 +244,18 @@ class Trainer:
         )
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.log = _Log.read(self.folder / LOG, self.step)
+
+    def _shapes(self, state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+        """What a checkpoint of this run holds: every parameter takes part, so each has moments after a step."""
+        shapes: dict[str, tuple[int, ...]] = {"step": (), "seconds": ()}
+        has_moments = "step" not in state or bool(state["step"])
+        for i, parameter in enumerate(self.parameters):
+            shape = tuple(parameter.shape)
+            shapes |= {f"parameter.{i}": shape} | ({f"average.{i}": shape} if self.average else {})
+            if has_moments:
+                shapes |= {f"optimizer.{i}.{name}": shape for name in ("exp_avg", "exp_avg_sq")}
+                shapes[f"optimizer.{i}.step"] = ()
+        return shapes
 
     def _results(self) -> dict[str, record.Measure]:
         tail = [loss for _, loss, _, _ in self.log.rows[-10:]]

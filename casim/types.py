@@ -314,6 +314,11 @@ class MotionDataset(ABC):
     mean: Float[np.ndarray, " feats"]
     std: Float[np.ndarray, " feats"]
 
+    @classmethod
+    def vocabulary(cls, config: Any) -> frozenset[str] | None:
+        """Words of the training captions (`words_of`), found without reading motion; None: not known."""
+        return None
+
     @abstractmethod
     def split(self, name: str) -> Clips:
         """The split called `name`.

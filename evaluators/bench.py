@@ -21,7 +21,7 @@ OTHERS = ("fid_inf", "kid", "precision", "recall", "density", "coverage", "diver
 
 
 def main(
-    out: Path = Path("results/bench_evaluate"),
+    out: Path = Path("runs/bench_evaluate"),
     threads: int = 2,
     clips: int = 4384,
     width: int = 512,

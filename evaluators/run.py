@@ -11,13 +11,10 @@ from typing import Annotated, Literal
 
 from rich.progress import Progress
 
-from casim import cli, plugins, record
+from casim import cli, devices, plugins, record
 from casim.features import FeatureSpec
 from evaluators.arms import find_runs, settled
-from evaluators.evaluation import evaluate
-from evaluators.judges import find_judges
 from evaluators.protocol import PRESETS, Protocol
-from evaluators.tables import show
 
 Preset = Literal["quick", "standard", "mdm", "paper"]
 
@@ -67,14 +64,21 @@ def main(
             be given several times. Default: the ones that come with the package, where they can read the data.
         out: folder of the record; default runs/evaluate_PROTOCOL.
         changes: changes to the protocol.
-        device: where motions are generated.
+        device: where motions are generated: auto (the accelerator if there is one), cpu, cuda, ...
     """
+    from evaluators.evaluation import (
+        evaluate,  # take seconds to import, which --help and mistakes need not wait for
+    )
+    from evaluators.judges import find_judges
+    from evaluators.tables import show
+
+    place = str(devices.named(device))
     found = find_runs(runs)
     chosen = settled(changes.apply(PRESETS[protocol]), found)
     judges = find_judges(embedder, found[0].dataset, plugins.restore(FeatureSpec, found[0].config["spec"]))
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
-        written = evaluate(found, judges, chosen, folder, device=device, progress=progress)
+        written = evaluate(found, judges, chosen, folder, device=place, progress=progress)
     show(written, chosen)
     print(f"record: {folder / record.FILE}")
 

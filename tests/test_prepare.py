@@ -120,9 +120,13 @@ def test_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw, out = write_joint_folder(tmp_path / "raw"), tmp_path / "set"
     out.mkdir()
     (out / "precious").touch()
-    assert run(raw, out) == 2
-    assert "--overwrite" in capsys.readouterr().err
-    assert (out / "precious").exists()
+    for options, words in (((), "--overwrite"), (("--overwrite",), "no record.json")):
+        assert run(raw, out, *options) == 2
+        assert words in capsys.readouterr().err
+        assert (out / "precious").exists()
+    record.save(record.RunRecord(kind="train", name="x"), out)
+    assert run(raw, out, "--overwrite") == 2
+    record.save(record.RunRecord(kind="prepare", name="set"), out)
     assert run(raw, out, "--overwrite") == 0
     assert not (out / "precious").exists()
     assert (out / "Mean.npy").exists()
@@ -152,6 +156,14 @@ def spoil(raw: Path, what: str) -> None:
             arrays["000002"] = arrays["000002"][:, :21]
         case "short":
             arrays["000002"] = arrays["000002"][:1]
+        case "no frames":
+            arrays["000002"] = arrays["000002"][:0]
+        case "lone caption":
+            index["clips"][0]["captions"] = "walks"
+        case "number":
+            index["clips"][0]["captions"] = [3]
+        case "lone tokens":
+            index["clips"][0]["tokens"] = "walk/VERB"
         case "unlisted":
             arrays["extra"] = arrays["000002"]
         case "missing":
@@ -190,6 +202,10 @@ def spoil(raw: Path, what: str) -> None:
         ("width", "clip 000002 is float32 (68, 20, 3)"),
         ("mixed", "21 and 22 joints"),
         ("short", "clip 000002 has 1 frames"),
+        ("no frames", "clip 000002 has 0 frames"),
+        ("lone caption", "clip 000001: captions in index.json must be a list of strings, got 'walks'"),
+        ("number", "clip 000001: captions in index.json must be a list of strings, got [3]"),
+        ("lone tokens", "clip 000001: tokens in index.json must be a list"),
         ("unlisted", "does not list the arrays: extra"),
         ("missing", "without an array: 000002"),
         ("twice", "lists more than once: 000001"),

@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with an untrained toy model whose text encoder holds 11 tokens."""
     torch.manual_seed(0)
     setup = Setup(
-        data=Choreography.Config(),
+        data=Choreography.Config(train=601),
         text=Hashed.Config(width=13, max_words=11),
         injection=Casim.Config(),
         backbone=MdmDecoder.Config(width=16, layers=1, heads=2, ff=19, diffusion=DiffusionConfig(steps=5)),
@@ -99,9 +99,19 @@ def test_new_samples_replace_old_ones_and_nothing_else(run: Path, tmp_path: Path
 
 
 def test_a_prompt_without_words_is_a_prompt(run: Path, tmp_path: Path) -> None:
-    sample(run, Options(text=("", "..."), out=tmp_path, csv=True))
-    assert _arrays(tmp_path)["joints"].shape[0] == 2
-    assert (tmp_path / "01_motion.csv").exists()
+    sample(run, Options(text=("...",), out=tmp_path, csv=True))
+    assert _arrays(tmp_path)["joints"].shape[0] == 1
+    assert (tmp_path / "00_motion.csv").exists()
+
+
+def test_words_that_training_never_had_are_named(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert _call(f"{run}", "--text", "a person moonwalks", "--text", "a robot waves", "--out", f"{tmp_path}") == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("warning:")]
+    assert line.endswith(": moonwalks, robot")
+    assert _call(f"{run}", "--text", "A person walks forward, then jumps.", "--out", f"{tmp_path}") == 0
+    assert "warning" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -115,6 +125,10 @@ def test_a_prompt_without_words_is_a_prompt(run: Path, tmp_path: Path) -> None:
         (["--text", "walk", "--seconds", "2"], "2 s are 40 frames at 20 .* at most 23 frames: .*--seconds 1.15"),
         (["--text", "walk", "--seconds", "0"], "--seconds must be at least one frame, 0.05 s, got 0"),
         (["--text", "walk", "--seconds", "nan"], "--seconds must be at least one frame"),
+        (["--text", ""], "a prompt is empty"),
+        (["--text", "walk", "--text", "   "], "a prompt is empty"),
+        (["--text", "walk", "--guidance", "nan"], "--guidance must be a finite number, got nan"),
+        (["--text", "walk", "--guidance", "inf"], "--guidance must be a finite number, got inf"),
         (["--text", "walk", "--steps", "6"], "--steps must be 1 to 5"),
         (["--text", "walk", "--device", "abacus"], "no device 'abacus' here"),
         (["--text", "walk", "--out", "empty.txt"], "empty.txt is a file"),

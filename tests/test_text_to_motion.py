@@ -1,7 +1,10 @@
 """The whole model: saved and loaded, sampled by seed, and its refusals."""
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -122,4 +125,28 @@ def test_unknown_field_and_foreign_weights(run: Path, tmp_path: Path) -> None:
         TextToMotion.load(tmp_path)
     (tmp_path / checkpoint.WEIGHTS).write_bytes(b"\x80\x04cos\nsystem\n.")
     with pytest.raises(ValueError, match="pickled"):
+        TextToMotion.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda config: config["backbone"].pop("plugin"), "'backbone' of the run's config has no 'plugin'"),
+        (lambda config: config.pop("sampling"), "config has no 'sampling'"),
+        (lambda config: config.pop("spec"), "config has no 'spec'"),
+        (lambda config: config.update(text=3), "'text' of the run's config has no 'plugin'"),
+        (lambda config: config["backbone"].update(width="abc"), "field 'width' of MdmDecoder.Config is 'abc'"),
+        (lambda config: config["backbone"].update(width="14"), "field 'width' of MdmDecoder.Config is '14'"),
+        (lambda config: config["sampling"].update(sampler="euler"), "field 'sampler' of SamplingConfig is 'euler'"),
+        (lambda config: config["backbone"]["diffusion"].update(steps=None), "field 'steps' of DiffusionConfig"),
+    ],
+)
+def test_a_broken_config_names_file_and_field(
+    run: Path, tmp_path: Path, spoil: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    config = checkpoint.load_config(run)
+    spoil(config)
+    checkpoint.save_config(tmp_path, config)
+    (tmp_path / checkpoint.WEIGHTS).write_bytes((run / checkpoint.WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match=rf"{checkpoint.CONFIG}: .*{re.escape(words)}"):
         TextToMotion.load(tmp_path)

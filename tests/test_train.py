@@ -1,6 +1,8 @@
 """Training: killed and resumed gives the same bits, two processes give the same model, mistakes give one line."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,10 @@ import pytest
 import torch
 
 from casim import checkpoint, record
+from casim.recipes import named
+from casim.text.clip import Clip
+from casim.text.t5 import T5
+from casim.text_to_motion import TextToMotion
 from casim.train import command
 from casim.trainer import STATE
 
@@ -144,6 +150,9 @@ def test_resume_with_another_config_names_the_field(whole: Path, capfd: pytest.C
     [
         (["choreography_casin"], "choreography_casim"),
         (["choreography_casim", "--training.batch-size", "4000", *TINY[:10]], "do not fill one batch"),
+        (["choreography_casim", "--backbone", "mdm_encodr"], "Did you mean mdm_encoder"),
+        (["choreography_casim", "--injection=casin"], "Did you mean casim"),
+        (["choreography_casim", "--text"], "unknown text ''"),
         (["choreography_casim", "--resume"], "nothing to resume"),
     ],
 )
@@ -158,9 +167,80 @@ def test_bad_input_is_one_line(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("steps", "0", "at least 1"),
+        ("batch-size", "0", "at least 1"),
+        ("checkpoint-every", "0", "at least 1"),
+        ("ema", "1", "less than 1"),
+        ("ema", "nan", "less than 1"),
+        ("learning-rate", "inf", "finite"),
+        ("text-dropout", "1.5", "between 0 and 1"),
+        ("seed", "-1", "at least 0"),
+        ("precision", "half", "no, bf16, fp16"),
+    ],
+)
+def test_settings_out_of_range(
+    flag: str, value: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command([*arguments(tmp_path / "run"), f"--training.{flag}", value]) == 2
+    text = " ".join(capfd.readouterr().err.replace("│", "").split())  # in the parser's box, with the help's address
+    assert f"training.{flag.replace('-', '_')} must be" in text
+    assert words in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_plugin_in_a_recipe(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    argv = [*arguments(tmp_path / "run", steps=3), "--backbone", "mdm_encoder", "--backbone.first-frame", "31"]
+    assert command([*argv, "--injection=fixed", "--injection.pool", "mean"]) == 0
+    config = checkpoint.load_config(tmp_path / "run")
+    own, changed = named("choreography_casim").setup.to_json(), config["backbone"]
+    assert (changed["plugin"], changed["first_frame"], changed["width"]) == ("mdm_encoder", 31, 16)
+    kept = ("patch", "heads", "dropout", "is_pre_norm", "max_frames", "diffusion")
+    assert {name: changed[name] for name in kept} == {name: own["backbone"][name] for name in kept}
+    assert (config["injection"]["plugin"], config["injection"]["pool"]) == ("fixed", "mean")
+    assert config["injection"]["context"] == own["injection"]["context"]
+    assert record.load(tmp_path / "run").config["backbone"]["plugin"] == "mdm_encoder"
+    assert TextToMotion.load(tmp_path / "run").sample(["a person jumps"], [20]).isfinite().all()
+    assert command([*argv, "--injection=fixed", "--injection.pool", "mean", "--resume"]) == 0
+    assert command([*arguments(tmp_path / "run", steps=3), "--resume"]) == 2
+    assert "plugin was 'fixed'" in capfd.readouterr().err
+
+
+def test_another_encoder_brings_its_own_weights() -> None:
+    setup = named("casim_mdm_decoder_bert_humanml3d").setup
+    assert setup.with_plugin("text", "clip").text == Clip.Config()
+    cut = named("mdm_decoder_humanml3d").setup.with_plugin("text", "t5").text
+    assert (cut.weights, cut.truncate) == (T5.Config().weights, True)
+
+
 def test_a_used_folder_is_not_overwritten(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert command(arguments(whole)) == 2
     assert "--overwrite" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [None, "evaluate"])
+def test_overwrite_deletes_runs_only(kind: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "precious").touch()
+    if kind:
+        record.save(record.RunRecord(kind=kind, name="x"), tmp_path)
+    before = record.sha256(tmp_path)
+    assert command([*arguments(tmp_path), "--overwrite"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+    assert record.sha256(tmp_path) == before
+
+
+def test_overwrite_deletes_when_all_is_read(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    (out / "stale").touch()
+    for wrong in (["--training.batch-size", "4000"], ["--text.max-words", "2"]):
+        assert command([*arguments(out), "--overwrite", *wrong]) == 2
+        assert (out / "stale").exists()
+    assert command([*arguments(out, steps=2), "--overwrite"]) == 0
+    assert not (out / "stale").exists()
 
 
 @pytest.mark.parametrize(
@@ -173,3 +253,37 @@ def test_a_foreign_checkpoint_is_refused(
     (tmp_path / checkpoint.CONFIG).write_bytes((whole / checkpoint.CONFIG).read_bytes())
     assert command([*arguments(tmp_path), "--resume"]) == 2
     assert STATE in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("lost", ["average.", "average.3", "optimizer.", "optimizer.5.exp_avg_sq", "seconds"])
+def test_a_checkpoint_that_lacks_something_is_refused(
+    whole: Path, tmp_path: Path, lost: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = checkpoint.load_tensors(whole / STATE)
+    kept = {name: value for name, value in state.items() if not name.startswith(lost)}
+    assert 0 < len(kept) < len(state)
+    checkpoint.save_tensors(tmp_path / STATE, kept)
+    (tmp_path / checkpoint.CONFIG).write_bytes((whole / checkpoint.CONFIG).read_bytes())
+    assert command([*arguments(tmp_path), "--resume"]) == 2
+    error = capfd.readouterr().err
+    assert f": {lost}" in error
+    assert "is missing instead of" in error
+    assert error.count("\n") == 1
+
+
+def test_a_field_newer_than_the_run_does_not_stop_it(
+    whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    config = checkpoint.load_config(whole)
+    del config["text"]["truncate"], config["training"]["precision"], config["backbone"]["diffusion"]["variance"]
+    checkpoint.save_config(tmp_path, config)
+    assert command([*arguments(tmp_path), "--resume", "--text.truncate"]) == 2
+    assert "text.truncate was False and is now True (1 fields differ)" in capfd.readouterr().err
+    config["backbone"]["width"] = "abc"
+    checkpoint.save_config(tmp_path, config)
+    assert command([*arguments(tmp_path), "--resume"]) == 2
+    assert re.search(r"config.json: field 'width' of .* is 'abc'", capfd.readouterr().err)
+    config["backbone"]["width"] = 16
+    checkpoint.save_config(tmp_path, config)
+    assert command([*arguments(tmp_path), "--resume"]) == 0

@@ -99,7 +99,9 @@ def _clip(entry: dict[str, Any], array: Shaped[np.ndarray, "..."], name: str) ->
     if not np.isfinite(array).all():
         frame = int((~np.isfinite(array)).any((1, 2)).argmax())
         raise ValueError(f"clip {name}, frame {frame}: NaN or infinite joint positions")
-    texts, tokens = entry.get("captions") or [], entry.get("tokens") or []
+    if len(array) < 2:
+        raise ValueError(f"clip {name} has {len(array)} frames; features need at least 2")
+    texts, tokens = (_strings(entry, field, name) for field in ("captions", "tokens"))
     if tokens and len(tokens) != len(texts):
         raise ValueError(f"clip {name} has {len(texts)} captions but {len(tokens)} token lists in index.json")
     split = entry.get("split") or _drawn_split(name)
@@ -113,6 +115,14 @@ def _clip(entry: dict[str, Any], array: Shaped[np.ndarray, "..."], name: str) ->
         _check_caption(caption, name)
     joints = np.ascontiguousarray(array, dtype=np.float32)
     return JointClip(name, joints, captions, split, bool(texts) and not tokens)
+
+
+def _strings(entry: dict[str, Any], field: str, name: str) -> list[str]:
+    """A field of a clip's entry; a lone string would be read letter by letter."""
+    values = entry.get(field) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"clip {name}: {field} in index.json must be a list of strings, got {values!r:.60}")
+    return values
 
 
 def _check_caption(caption: Caption, name: str) -> None:

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from casim.data._actions import ACTIONS, COUNTABLE, LOWER, Motions, angle_table, joints_of
 from casim.data._captions import NOBODY, Told, Word, caption, tags, vocabulary
 from casim.features import FeatureSpec, from_joints
-from casim.types import ActionSpan, Alignment, Clips, MotionBatch, MotionDataset, WordSpan, frame_mask
+from casim.types import ActionSpan, Alignment, Clips, MotionBatch, MotionDataset, WordSpan, frame_mask, words_of
 
 VOCABULARY = vocabulary()
 KINDS = ("single", "pair", "while", "triple")
@@ -102,6 +102,11 @@ class Choreography(MotionDataset):
         self.config, self.spec = config, config.spec
         self._made: dict[str, ChoreographyClips] = {}
         self.mean, self.std = _statistics(self._clips("train"))
+
+    @classmethod
+    def vocabulary(cls, config: Any) -> frozenset[str]:
+        """Words of the training captions."""
+        return frozenset(word for text in _train_texts(config) for word in words_of(text))
 
     def split(self, name: str) -> "ChoreographyClips":
         """The split called `name`: train, validation, test or held_out."""

@@ -121,6 +121,8 @@ class HumanML3D(MotionDataset):
         values = _array(self.folder / name)
         if values.shape != (self._width,):
             raise ValueError(f"{self.folder / name} is {values.shape}, expected ({self._width},)")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{self.folder / name} holds NaN or infinite values; make it again")
         return values[: self.spec.dims]
 
 

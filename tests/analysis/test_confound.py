@@ -220,6 +220,12 @@ def test_runs_that_differ_in_more_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_unknown_device(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--runs", str(suite), "--device", "abacus", "--out", str(tmp_path / "out")]
+    assert cli.run(confound_probe.main, argv) == 2
+    assert "no device 'abacus' here" in capsys.readouterr().err
+
+
 def test_an_unfinished_run_is_refused(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = toy(tmp_path, HALF[0], 5)
     record.save(record.begin("train", run.name, {}), run)

@@ -171,6 +171,8 @@ def test_layers_and_heads_can_be_chosen(runs: tuple[str, ...], tmp_path: Path) -
         (["FIXED"], "one pooled token"),
         (["--run", "FIXED", "--prompt", "waves"], "one pooled token"),
         (["RUN", "OTHER"], "no seeds of one arm"),
+        (["RUN", "--device", "abacus"], "no device 'abacus' here"),
+        (["--run", "RUN", "--prompt", "waves", "--device", "abacus"], "no device 'abacus' here"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

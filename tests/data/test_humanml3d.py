@@ -167,6 +167,10 @@ def broken(folder: Path, what: str) -> None:
             np.save(folder / "Mean.npy", np.zeros(251, np.float32))
         case "zero std":
             np.save(folder / "Std.npy", np.zeros(263, np.float32))
+        case "nan mean":
+            np.save(folder / "Mean.npy", np.full(263, np.nan, np.float32))
+        case "infinite std":
+            np.save(folder / "Std.npy", np.full(263, np.inf, np.float32))
         case "no mean":
             (folder / "Mean.npy").unlink()
         case "empty list":
@@ -191,6 +195,8 @@ def broken(folder: Path, what: str) -> None:
         ("no captions", r"000001.txt holds no caption"),
         ("statistics", r"Mean.npy is \(251,\)"),
         ("zero std", r"not positive"),
+        ("nan mean", r"Mean.npy holds NaN or infinite"),
+        ("infinite std", r"Std.npy holds NaN or infinite"),
         ("no mean", r"no file .*Mean.npy"),
         ("empty list", r"empty"),
         ("twice", r"000001 more than once"),

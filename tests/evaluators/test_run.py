@@ -100,6 +100,11 @@ def test_padding_makes_no_other_data(here):
     assert [run.arm for run in arms.find_runs(names)] == ["choreography_casim", "other"]
 
 
+def test_unknown_device(here, capsys):
+    assert "no device 'abacus' here" in refused(capsys, write(here / "a"), "--device", "abacus")
+    assert not (here / "out").exists()
+
+
 @pytest.mark.parametrize("argv", [("--samples", "0"), ("--protocol", "slow"), ("--steps", "many")])
 def test_bad_options(here, capsys, argv):
     assert cli.run(runs.main, [write(here / "a"), *argv]) == 2
