@@ -19,9 +19,10 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 - `ARM/auc/t{step}`, `ARM/auc/layer{k}`: the same from one noise step, from one layer.
 - `ARM/auc/{action|side|speed|count} words`: the same of one kind of content word.
 - `ARM/auc/swap_p`: one-sided p of the mean AUC against random swaps of prompts.
-- `null untrained/auc[/GROUP]`, `null position/auc[/GROUP]`, `null time reversal/auc[/GROUP]`, `null prompt
-  swap/auc[/GROUP]`: what the same statistic gives with the null's map; GROUP: natural, reversed, pair, triple.
-- `ARM - null position/auc[/GROUP]`, likewise `null prompt swap` and `null untrained`: paired differences.
+- `null untrained/auc[/GROUP]`, `null position/auc[/GROUP]`, `null template/auc[/GROUP]`, `null time
+  reversal/auc[/GROUP]`, `null prompt swap/auc[/GROUP]`: what the same statistic gives with the null's map; GROUP: natural, reversed, pair, triple.
+- `ARM - null position/auc[/GROUP]`, likewise `null template`, `null prompt swap` and `null untrained`: paired
+  differences.
 - `{RUN|ARM}/boundary_rho/t{step}`: Spearman correlation over pair clips of where attention switches from the
   words of the first action to those of the second, and where the motion does; `null
   untrained/boundary_rho/t{step}` beside it.
@@ -31,8 +32,8 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 - `ARM/share`, `null uniform/share`: share of attention to content words that goes to words of the action under
   way.
 - `ARM/sink`: attention on special tokens; `ARM/text_mass`: attention of motion on text (1 for cross-attention).
-- `gate/semantic gain`, `gate/boundary tracking`, `gate/untrained is null`: 1 passed, 0 failed; `protocol` holds
-  the rule and what was measured. `verdict/WORD` with WORD one of semantic, positional, mixed, undetermined: the
+- `gate/semantic gain`, `gate/beyond the template`, `gate/boundary tracking`, `gate/untrained is null`: 1 passed, 0
+  failed; `protocol` holds the rule and what was measured. `verdict/WORD` with WORD one of semantic, positional, mixed, undetermined: the
   one that holds; `protocol` is the sentence to print.
 
 `config`: `{"protocol": {"text", "split", "steps", "samples", "seed", ...}, "runs": {RUN: its config}, "arm": ARM,

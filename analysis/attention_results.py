@@ -24,7 +24,7 @@ WORDS = {
     "count": {word for counts in COUNTS.values() for count in counts for word in count.split()},
 }
 """Kinds of content words; every other one names an action."""
-NULLS = ("untrained", "position", "time reversal", "prompt swap")
+NULLS = ("untrained", "position", "template", "time reversal", "prompt swap")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Evidence:
             maps = run.maps
             found["untrained"].append(s.clip_auc(self.untrained[name].maps, self.spans))
             found["position"].append(s.clip_auc(s.position_maps(maps, self.spans), self.spans))
+            found["template"].append(s.clip_auc(s.template_maps(maps, self.spans), self.spans))
             found["time reversal"].append(s.clip_auc(s.reverse_time(maps, self.spans), self.spans))
             found["prompt swap"].append(self.swapped[name].mean(0))
         return {name: np.stack(values) for name, values in found.items()}
@@ -137,7 +138,7 @@ def _auc_group(e: Evidence, group: str, rows: np.ndarray) -> Iterator[tuple[str,
     for null, values in e.null_auc.items():
         estimate = mean_interval(values[:, rows], e.how)
         yield f"null {null}/{tail}", _entry(e, estimate, f"{about}, {NULL_WORDS[null]}", None)
-    for null in ("untrained", "position", "prompt swap"):
+    for null in ("untrained", "position", "template", "prompt swap"):
         values = e.null_auc[null][:, rows]
         both = np.isnan(auc) | np.isnan(values)
         estimate = mean_interval(np.where(both, np.nan, auc - np.where(both, 0, values)), e.how)
@@ -149,6 +150,8 @@ NULL_WORDS = {
     "untrained": "null: the same model with fresh random weights",
     "position": "null: the map that word position alone predicts (mean over relative time of the maps of all other "
     "captions with equally many words; clips without such captions left out)",
+    "template": "null: mean over relative time of the attention to the same clause in all other captions that name "
+    "as many actions in the same order, whatever these are",
     "time reversal": "null: the trained map with its frames in reverse order (on two actions nearly 1 - AUC)",
     "prompt swap": f"null: the map of one random other caption with equally many words, mean of {SWAPS} draws",
 }

@@ -25,11 +25,12 @@ CHANCE_BAND = (0.45, 0.55)
 """Where the AUC of an untrained model must lie for the measurement to be trusted."""
 
 SENTENCES = {
-    "semantic": "Attention follows what the words mean: it beats the maps of other captions of equal length, "
-    "and what word position predicts, where the text names the actions in another order than they happen, and it "
-    "tracks the true boundary better the more of the motion is visible.",
-    "mixed": "Attention carries meaning beyond word position, but it was not shown to follow this motion: the "
-    "boundary is not tracked better as noise falls, so that a plan made from the words alone would explain it.",
+    "semantic": "Attention follows what the words mean: it beats the maps of other captions of equal length, what "
+    "word position predicts, and other captions of the same template, where the text names the actions in another "
+    "order than they happen, and it tracks the true boundary better at low than at high noise.",
+    "mixed": "Attention follows the order in which the words say that the actions happen, whatever their place in the "
+    "text. It was not shown to follow more than that: a map that every caption with the same connectives shares, or "
+    "a plan made from the words alone, may explain it.",
     "positional": "Attention follows the order of words and not what they say: on captions in reversed order it "
     "does not beat the maps of other captions of equal length.",
     "undetermined": "The measurement does not decide: attention is near chance, a control failed, or clips are "
@@ -41,6 +42,7 @@ def verdict(results: Mapping[str, Measure], arm: str) -> dict[str, Measure]:
     """Entries `gate/...` (1 passed, 0 failed; rule and numbers in words) and the one `verdict/WORD` that holds."""
     gates = {
         "semantic gain": _semantic_gain(results, arm),
+        "beyond the template": _beyond_template(results, arm),
         "boundary tracking": _boundary_tracking(results, arm),
         "untrained is null": _untrained_is_null(results),
     }
@@ -58,7 +60,7 @@ def _word(gates: Mapping[str, tuple[bool, str]], results: Mapping[str, Measure],
     if not gates["untrained is null"][0]:
         return "undetermined"
     if gates["semantic gain"][0]:
-        return "semantic" if gates["boundary tracking"][0] else "mixed"
+        return "semantic" if gates["beyond the template"][0] and gates["boundary tracking"][0] else "mixed"
     gain, natural = results.get(f"{arm} - null prompt swap/auc/reversed"), results.get(f"{arm}/auc/natural")
     is_small = gain is not None and gain.interval is not None and gain.interval[1] < SMALLEST_EFFECT
     is_above = natural is not None and _low(natural) > 0.5
@@ -77,6 +79,17 @@ def _semantic_gain(results: Mapping[str, Measure], arm: str) -> tuple[bool, str]
     are_above = _low(swap) > 0 and _low(position) > 0 and _low(auc) > 0.5
     words = f"over swapped prompts {_number(swap)}, over position {_number(position)}, AUC {_number(auc)}"
     return swap.value >= SMALLEST_EFFECT and are_above, f"{rule}; measured: {words}"
+
+
+def _beyond_template(results: Mapping[str, Measure], arm: str) -> tuple[bool, str]:
+    """Captions with the same connectives tell their actions in the same order, so their maps are alike in time."""
+    rule = (
+        "rule: on reversed captions the AUC exceeds that of other captions of the same template, interval above 0"
+    )
+    gain = results.get(f"{arm} - null template/auc/reversed")
+    if gain is None:
+        return False, f"{rule}; measured: not measured, so that the template alone may explain the maps"
+    return _low(gain) > 0, f"{rule}; measured: {_number(gain)}"
 
 
 def _low(measure: Measure) -> float:

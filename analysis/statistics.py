@@ -169,6 +169,32 @@ def position_maps(maps: Maps, spans: Spans) -> Maps:
     return np.where(partners[:, None, None] > 0, predicted, np.nan)
 
 
+def template_maps(maps: Maps, spans: Spans) -> Maps:
+    """The template null: what the order of telling predicts, whatever is told and whenever it happens in this clip.
+
+    For each clip and each of its actions the mean, over relative time, of the attention to the content words of that
+    action in all other clips whose captions name as many actions in the same order; NaN where there is none, and for
+    words about no action. The clip's own map, words and intervals take no part.
+    """
+    told = np.where(spans.is_content, spans.segments, -1)
+    belongs = told[:, None] == np.arange(told.max() + 1)[:, None]  # clips actions words
+    clause = np.einsum("caw,cwg->cag", belongs.astype(maps.dtype), resample(maps, spans.lengths, GRID))
+    clause = clause / np.maximum(belongs.sum(-1), 1)[..., None]
+    weights = _alike(told, spans).astype(maps.dtype)
+    partners = weights.sum(1)
+    mean = np.einsum("ij,jag->iag", weights, clause) / np.maximum(partners, 1)[:, None, None]
+    by_word = np.take_along_axis(mean, np.maximum(told, 0)[..., None], axis=1)  # clips words grid
+    predicted = stretch(by_word, spans.lengths, maps.shape[-1])
+    return np.where((partners[:, None] > 0)[..., None] & (told >= 0)[..., None], predicted, np.nan)
+
+
+def _alike(told: Int[np.ndarray, "clips words"], spans: Spans) -> Bool[np.ndarray, "clips clips"]:
+    """True where another clip's caption names as many actions in the same order and is another text."""
+    orders = [" ".join(map(str, dict.fromkeys(row[row >= 0].tolist()))) for row in told]
+    order = np.unique(orders, return_inverse=True)[1]
+    return (order[:, None] == order[None]) & _is_other_text(spans)
+
+
 def swap_prompts(maps: Maps, spans: Spans, generator: np.random.Generator) -> Maps:
     """The prompt-swap null: each clip gets the map of one other clip with equally many words, drawn at random.
 
@@ -183,9 +209,12 @@ def swap_prompts(maps: Maps, spans: Spans, generator: np.random.Generator) -> Ma
 
 def _partners(spans: Spans) -> Bool[np.ndarray, "clips clips"]:
     """True where another clip's caption has as many words and is another text."""
+    return (spans.words[:, None] == spans.words[None]) & _is_other_text(spans)
+
+
+def _is_other_text(spans: Spans) -> Bool[np.ndarray, "clips clips"]:
     text = np.unique([" ".join(words) for words in spans.texts], return_inverse=True)[1]
-    is_as_long = spans.words[:, None] == spans.words[None]
-    return is_as_long & (text[:, None] != text[None])
+    return text[:, None] != text[None]
 
 
 def permutation_p(observed: float, null: Float[np.ndarray, " draws"]) -> float:

@@ -232,6 +232,7 @@ def _attention_effects(results: dict[str, Measure]) -> list[Effect]:
     labels = {
         "null prompt swap": "AUC above other captions' maps",
         "null position": "AUC above word position alone",
+        "null template": "AUC above other captions told in the same order",
     }
     found = []
     for null, label in labels.items():

@@ -22,6 +22,7 @@ COMMAND = "python -m analysis.attention_probe"
 ARRAYS = "arrays.npz"
 NULLS = {
     "null position": "null: word position alone",
+    "null template": "null: other captions told in the same order",
     "null untrained": "null: untrained model",
     "null time reversal": "null: time reversed",
     "null prompt swap": "null: another prompt's map",
