@@ -19,8 +19,8 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 - `ARM/auc/t{step}`, `ARM/auc/layer{k}`: the same from one noise step, from one layer.
 - `ARM/auc/{action|side|speed|count} words`: the same of one kind of content word.
 - `ARM/auc/swap_p`: one-sided p of the mean AUC against random swaps of prompts.
-- `null untrained/auc[/GROUP]`, `null position/auc[/GROUP]`, `null template/auc[/GROUP]`, `null time
-  reversal/auc[/GROUP]`, `null prompt swap/auc[/GROUP]`: what the same statistic gives with the null's map; GROUP: natural, reversed, pair, triple.
+- `null untrained/auc[/GROUP]`, likewise `null position`, `null template`, `null time reversal`, `null prompt
+  swap`: what the same statistic gives with the null's map; GROUP: natural, reversed, pair, triple.
 - `ARM - null position/auc[/GROUP]`, likewise `null template`, `null prompt swap` and `null untrained`: paired
   differences.
 - `{RUN|ARM}/boundary_rho/t{step}`: Spearman correlation over pair clips of where attention switches from the
@@ -33,8 +33,8 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
   way.
 - `ARM/sink`: attention on special tokens; `ARM/text_mass`: attention of motion on text (1 for cross-attention).
 - `gate/semantic gain`, `gate/beyond the template`, `gate/boundary tracking`, `gate/untrained is null`: 1 passed, 0
-  failed; `protocol` holds the rule and what was measured. `verdict/WORD` with WORD one of semantic, positional, mixed, undetermined: the
-  one that holds; `protocol` is the sentence to print.
+  failed; `protocol` holds the rule and what was measured. `verdict/WORD` with WORD one of semantic, positional,
+  mixed, undetermined: the one that holds; `protocol` is the sentence to print.
 
 `config`: `{"protocol": {"text", "split", "steps", "samples", "seed", ...}, "runs": {RUN: its config}, "arm": ARM,
 "notes": [...]}`.

@@ -28,9 +28,9 @@ SENTENCES = {
     "semantic": "Attention follows what the words mean: it beats the maps of other captions of equal length, what "
     "word position predicts, and other captions of the same template, where the text names the actions in another "
     "order than they happen, and it tracks the true boundary better at low than at high noise.",
-    "mixed": "Attention follows the order in which the words say that the actions happen, whatever their place in the "
-    "text. It was not shown to follow more than that: a map that every caption with the same connectives shares, or "
-    "a plan made from the words alone, may explain it.",
+    "mixed": "Attention follows the order in which the words say that the actions happen, whatever their place in "
+    "the text. It was not shown to follow more than that: a map that every caption with the same connectives "
+    "shares, or a plan made from the words alone, may explain it.",
     "positional": "Attention follows the order of words and not what they say: on captions in reversed order it "
     "does not beat the maps of other captions of equal length.",
     "undetermined": "The measurement does not decide: attention is near chance, a control failed, or clips are "
@@ -83,9 +83,7 @@ def _semantic_gain(results: Mapping[str, Measure], arm: str) -> tuple[bool, str]
 
 def _beyond_template(results: Mapping[str, Measure], arm: str) -> tuple[bool, str]:
     """Captions with the same connectives tell their actions in the same order, so their maps are alike in time."""
-    rule = (
-        "rule: on reversed captions the AUC exceeds that of other captions of the same template, interval above 0"
-    )
+    rule = "rule: on reversed captions the AUC exceeds that of other captions told alike, its interval above 0"
     gain = results.get(f"{arm} - null template/auc/reversed")
     if gain is None:
         return False, f"{rule}; measured: not measured, so that the template alone may explain the maps"

@@ -172,9 +172,9 @@ def position_maps(maps: Maps, spans: Spans) -> Maps:
 def template_maps(maps: Maps, spans: Spans) -> Maps:
     """The template null: what the order of telling predicts, whatever is told and whenever it happens in this clip.
 
-    For each clip and each of its actions the mean, over relative time, of the attention to the content words of that
-    action in all other clips whose captions name as many actions in the same order; NaN where there is none, and for
-    words about no action. The clip's own map, words and intervals take no part.
+    For each clip and each of its actions the mean, over relative time, of the attention to the content words of
+    that action in all other clips whose captions name as many actions in the same order; NaN where there is none,
+    and for words about no action. The clip's own map, words and intervals take no part.
     """
     told = np.where(spans.is_content, spans.segments, -1)
     belongs = told[:, None] == np.arange(told.max() + 1)[:, None]  # clips actions words

@@ -109,3 +109,12 @@ def test_maps_without_meaning_never_pass_the_gate_of_meaning(kind: str) -> None:
         assert gain.value > 0.05
         assert gain.interval is not None
         assert gain.interval[0] > 0
+
+
+def test_a_map_that_captions_told_alike_share_is_no_meaning() -> None:
+    """A plan that switches at half time beats swapped prompts, and not the other captions of its template."""
+    found = measures(evidence("planned"))
+    assert found["arm - null prompt swap/auc/reversed"].interval[0] > 0
+    assert found["arm - null template/auc/reversed"].value < 0.02
+    assert verdict(found, "arm")["gate/beyond the template"].value == 0
+    assert measures(evidence("aligned"))["arm - null template/auc/reversed"].interval[0] > 0
