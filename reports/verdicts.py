@@ -227,12 +227,12 @@ def _rule(protocol: str) -> tuple[str, str]:
 
 
 def _attention_effects(results: dict[str, Measure]) -> list[Effect]:
-    """What is left of the alignment when meaning is taken away, on the captions where order cannot stand for it."""
+    """What the maps have beyond each null, on the captions where order in the text cannot stand for it."""
     group = "/auc/reversed"
     labels = {
+        "null template": "AUC above other captions told in the same order",
         "null prompt swap": "AUC above other captions' maps",
         "null position": "AUC above word position alone",
-        "null template": "AUC above other captions told in the same order",
     }
     found = []
     for null, label in labels.items():
