@@ -106,7 +106,7 @@ def test_command_makes_an_embedder(files, distilbert, tmp_path):
 
 def test_statistics_may_be_arrays(files, distilbert, tmp_path):
     for name in ("mean", "std"):
-        np.save(files / f"{name.title()}.npy", torch.load(files / f"{name}.pt").numpy())
+        np.save(files / f"{name.title()}.npy", torch.load(files / f"{name}.pt", weights_only=True).numpy())
         (files / f"{name}.pt").unlink()
     assert command(files, distilbert, tmp_path / "out") == 0
     assert float(embedder.load(tmp_path / "out").std[5]) == 2.0
@@ -120,7 +120,7 @@ def test_latents_without_variance_and_other_skeletons(distilbert, tmp_path):
 
 
 def change(folder, name, **tensors):
-    state = torch.load(folder / name)
+    state = torch.load(folder / name, weights_only=True)
     torch.save({k: v for k, v in (state | tensors).items() if v is not None}, folder / name)
 
 
