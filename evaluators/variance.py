@@ -39,7 +39,6 @@ from jaxtyping import Float, Int
 from scipy import stats
 from torch import Tensor
 
-from casim.record import Measure
 from evaluators import intervals
 from evaluators.protocol import Space
 
@@ -93,15 +92,6 @@ class SourcedEstimate(intervals.Estimate):
     """A mean with its interval, and its variance by source; a source that nothing is known of is left out."""
 
     variances: Mapping[str, Source]
-
-    def entries(self, name: str, protocol: str, *, higher_is_better: bool | None, unit: str) -> dict[str, Measure]:
-        """Entries of a run record: the measure itself, and `NAME/variance/SOURCE`, in the unit squared."""
-        found = {name: self.measure(protocol, higher_is_better=higher_is_better, unit=unit)}
-        for source, part in self.variances.items():
-            found[f"{name}/variance/{source}"] = Measure(
-                value=part.variance, n=part.n, unit=f"({unit})²", higher_is_better=None, protocol=protocol
-            )
-        return found
 
 
 def scores(

@@ -7,7 +7,7 @@ normalisation or feature subset. Limits: it knows the actions of choreography an
 on motion of the same program that made the benchmark, so a quirk of that program is invisible to it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -21,7 +21,6 @@ from casim import checkpoint
 from casim.features import FeatureSpec
 from casim.types import ActionSpan, Alignment
 from evaluators.embedder import Embedder, check_finite, load
-from evaluators.protocol import EvalBatch
 
 BUNDLED = checkpoint.BUNDLED / "oracle"
 
@@ -124,13 +123,6 @@ class Oracle(Embedder):
         runs = zip(starts[0].tolist(), starts[1].tolist(), ends[1].tolist(), strict=True)
         long = [(s, e, a) for a, s, e in runs if e - s >= self.config.min_frames]
         return tuple(ActionSpan(self.config.actions[a], s, e) for s, e, a in sorted(long))
-
-
-def look(
-    oracle: Oracle, batch: EvalBatch, mean: Float[Tensor, " feats"], std: Float[Tensor, " feats"]
-) -> EvalBatch:
-    """The batch with what the oracle sees in it; `mean` and `std` undo the normalisation of `batch.motion`."""
-    return replace(batch, actions=oracle.recognise(batch.motion * std + mean, batch.mask))
 
 
 def targets(

@@ -1,18 +1,13 @@
-"""Retrieval in pools of 32: expected values over all pools, instead of an average over some.
+"""What R-precision of an embedder can be at best and at worst: its ceiling and chance in pools of 32.
 
-R-precision at k is the share of captions whose own clip is among the k nearest of 32 clips: its own and 31 others
-(Guo et al., CVPR 2022). With 31 others drawn from the split, the number of nearer ones follows the hypergeometric
-distribution, so that the expectation over all draws needs no draw.
+R-precision itself is `evaluators.pools`; the ceiling takes the same expectation over all pools.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from scipy.stats import hypergeom
-from torch import Tensor
 
 from casim.types import Alignment, MotionBatch
 
@@ -26,13 +21,6 @@ def check_size(split: str, clips: int) -> None:
     """Raises ValueError if a split is smaller than a pool."""
     if clips < POOL:
         raise ValueError(f"a pool holds {POOL} clips, but the split {split} has {clips}; put more clips into it")
-
-
-def hits(text: Float[Tensor, "clips width"], motion: Float[Tensor, "clips width"], k: int) -> np.ndarray:
-    """For every caption the chance that its clip is among the `k` nearest of a random pool; ties are lost."""
-    distances = torch.cdist(text.double(), motion.double())
-    nearer = (distances <= distances.diagonal()[:, None]).sum(1).numpy() - 1
-    return hypergeom.cdf(k - 1, len(text) - 1, nearer, POOL - 1)
 
 
 def ceiling(meanings: Sequence[Hashable], k: int) -> float:

@@ -25,6 +25,7 @@ from evaluators import embedder
 from evaluators.embed.guo import Guo
 from evaluators.glove import read as read_vectors
 from evaluators.intervals import mean_interval
+from evaluators.pools import chance_among_nearest, rank_own
 from evaluators.training import _pools as pools
 from evaluators.training._data import Data, open_data
 from evaluators.training._guo_stages import MATCHING, MOVEMENTS, Fitting, Report, Training, embedded
@@ -144,11 +145,13 @@ def check(guo: Guo, data: Data) -> dict[str, Measure]:
         meanings = pools.meanings(clips.batch(range(len(clips))))
         words = (
             f"real clips of {split}, all {len(clips)} first captions, expectation over all pools of {pools.POOL}; "
-            f"a tie is a miss; interval over captions"
+            "ties take a random place; interval over captions"
         )
+        ranks = rank_own(text, motion, torch.arange(len(clips)))
+        chances = chance_among_nearest(ranks, len(pools.KS), pools.POOL).numpy()
         for k in pools.KS:
             end = f"r_precision@{k}.guo/{split}/all"
-            results[f"real/{end}"] = _mean(pools.hits(text, motion, k), words)
+            results[f"real/{end}"] = _mean(chances[:, k - 1], words)
             results[f"chance/{end}"] = Measure(value=pools.CHANCE[k], higher_is_better=True)
             results[f"ceiling/{end}"] = Measure(
                 value=pools.ceiling(meanings, k),

@@ -40,7 +40,10 @@ def looked():
     oracle, how = oracles.bundled(), layout()
     seen = {name: damaged(choreography(), name, how) for name in DAMAGES}
     seen[""] = choreography()
-    return {name: oracles.look(oracle, batch, how.mean, how.std) for name, batch in seen.items()}
+    return {
+        name: replace(batch, actions=oracle.recognise(batch.motion * how.std + how.mean, batch.mask))
+        for name, batch in seen.items()
+    }
 
 
 @pytest.mark.parametrize(("metric", "damage", "effect"), CLAIMS)

@@ -1,52 +1,8 @@
-from itertools import combinations
-
-import numpy as np
 import pytest
-import torch
 
 from casim.data.choreography import Choreography
 from casim.types import ActionSpan, Alignment, MotionBatch
 from evaluators.training import _pools as pools
-
-CLIPS = 7
-
-
-def by_enumeration(text, motion, k):
-    """Share of all pools of 4 in which each caption's motion is among the k nearest."""
-    found = []
-    for i in range(CLIPS):
-        others = [j for j in range(CLIPS) if j != i]
-        draws = [
-            sum(bool((text[i] - motion[j]).norm() <= (text[i] - motion[i]).norm()) for j in pool) < k
-            for pool in combinations(others, 3)
-        ]
-        found.append(np.mean(draws))
-    return found
-
-
-@pytest.mark.parametrize("k", [1, 2, 3])
-def test_expectation_over_all_pools(monkeypatch, k):
-    monkeypatch.setattr(pools, "POOL", 4)
-    torch.manual_seed(0)
-    text, motion = torch.randn(2, CLIPS, 3)
-    assert pools.hits(text, motion, k) == pytest.approx(by_enumeration(text, motion, k))
-
-
-def test_one_pool_is_the_plain_count():
-    torch.manual_seed(0)
-    text = torch.randn(pools.POOL, 5)
-    motion = text + torch.randn(pools.POOL, 5)
-    nearest = torch.cdist(text, motion).argsort(1)[:, :3]
-    plain = (nearest == torch.arange(pools.POOL)[:, None]).any(1)
-    assert pools.hits(text, motion, 3) == pytest.approx(plain.double().numpy())
-
-
-def test_perfect_random_and_collapsed_vectors():
-    torch.manual_seed(0)
-    text = torch.randn(400, 5)
-    assert pools.hits(text, text, 1) == pytest.approx(1)
-    assert pools.hits(text, torch.randn(400, 5), 1).mean() == pytest.approx(1 / 32, abs=0.02)
-    assert pools.hits(torch.zeros(400, 5), torch.zeros(400, 5), 3) == pytest.approx(0)
 
 
 def test_ceiling():

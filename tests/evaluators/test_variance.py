@@ -149,16 +149,13 @@ def test_no_spread_has_no_width():
     assert estimate.interval == (1.0, 1.0)
 
 
-def test_entries_of_a_record():
+def test_variances_are_named_by_source_with_their_draws():
     (estimate,) = variance.arm(scores(drawn(np.random.default_rng(9), 3, 2, 23)))
-    entries = estimate.entries("casim/fid.guo.raw/test/all", "in words", higher_is_better=False, unit="distance²")
-    names = [name.removeprefix("casim/fid.guo.raw/test/all") for name in entries]
-    assert names == ["", "/variance/sampling", "/variance/training", "/variance/prompts"]
-    assert [measure.n for measure in entries.values()] == [23, 2, 3, 23]
-    whole, *parts = entries.values()
-    assert (whole.value, whole.interval, whole.higher_is_better) == (estimate.value, estimate.interval, False)
-    assert {part.unit for part in parts} == {"(distance²)²"}
-    assert {part.protocol for part in entries.values()} == {"in words"}
+    assert {source: part.n for source, part in estimate.variances.items()} == {
+        "sampling": 2,
+        "training": 3,
+        "prompts": 23,
+    }
 
 
 def test_tables_that_do_not_fit_are_refused():
