@@ -24,7 +24,7 @@ def section(records: Sequence[Stored]) -> Section | None:
     blocks: list[Block] = []
     families: dict[str, list[Stored]] = {}
     for item in found:
-        families.setdefault(str(_plugin(item, "data")), []).append(item)
+        families.setdefault(_family(item), []).append(item)
     for number, (data, items) in enumerate(families.items()):
         if lines := _lines(items):
             blocks.append(_chart(number, data, lines))
@@ -47,6 +47,12 @@ def _chart(number: int, data: str, lines: list[Line]) -> Figure:
         caption="Averaged over neighbouring log lines. Losses of different arms share a scale, but a lower loss is "
         "not a better motion: only the scores above compare the arms.",
     ).figure()
+
+
+def _family(item: Stored) -> str:
+    """Trainings that share a chart: those on one dataset; the cells of the ablation are too many beside others."""
+    data = str(_plugin(item, "data"))
+    return f"{data}, four-factor ablation" if "confound_" in _recipe(item) else data
 
 
 def _plugin(item: Stored, part: str) -> str:

@@ -253,6 +253,40 @@ def _example(prompt: str, tokens: list[str], frames: int, rng: np.random.Generat
     }
 
 
+EFFECTS = {"tokens": 0.31, "window": 0.01, "mask": -0.06, "norm": 0.0}
+"""Main effects of the four-factor ablation; they add up to the gain."""
+
+
+def confounds(root: Path, name: str = "confound", *, gain: float = 1.0, missing: tuple[str, ...] = ()) -> Path:
+    """A four-factor ablation; `gain` scales all effects, `missing` names cells that leave it without any."""
+    config = {"protocol": {"text": "all captions, the same noise"}, "missing": list(missing), "notes": ["a note"]}
+    item = entry("probe", "confound_probe", config, command="analysis.confound_probe --runs runs/confounds")
+
+    def put(key: str, value: float, half: float, unit: str = "share") -> None:
+        interval = (round(value - half, 4), round(value + half, 4))
+        item.results[key] = Measure(value=round(value, 4), interval=interval, n=240, unit=unit, protocol="p")
+
+    total = gain * sum(EFFECTS.values())
+    for split in ("test", "held_out"):
+        for group in ("all", "pair", "pair_reversed"):
+            place = f"exact_prompt/{split}/{group}"
+            for cell, level in (("pooled_22_nomask_nonorm", 0.3), ("tokens_77_mask_norm", 0.56)):
+                put(f"{cell}/{place}", level, 0.05)
+                for seed in range(3):
+                    put(f"{cell}@seed{seed}/{place}", level + 0.01 * (seed - 1), 0.04)
+            if missing:
+                continue
+            put(f"gain/{place}", total, 0.06)
+            put(f"interaction tokens:window + mask:norm/{place}", 0.02, 0.04)
+            for factor, effect in EFFECTS.items():
+                put(f"effect {factor}/{place}", gain * effect, 0.04)
+                if abs(total) > 0.06:
+                    put(f"share {factor}/{place}", gain * effect / total, 0.1, "share of the gain")
+    for split, share in (("train", 0.011), ("test", 0.022), ("held_out", 0.02)):
+        item.results[f"cut/{split}"] = Measure(value=share, n=400, unit="share of captions", protocol="p")
+    return write(root / name, item)
+
+
 def bench(root: Path, name: str = "features") -> Path:
     """A benchmark record."""
     item = entry("bench", name, {}, command=f"casim.bench {name}")
@@ -278,5 +312,6 @@ def everything(root: Path) -> Path:
     evaluation(root)
     evaluation(root, "evaluation_quick", arms=("casim", "fixed"), seeds=1)
     probe(root)
+    confounds(root)
     bench(root, "features")
     return root

@@ -72,7 +72,7 @@ def run(*words: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
 
 def test_sections_stand_in_order(report):
     ids = [section.id for section in report.sections]
-    assert ids == ["verdict", "metrics", "attention", "training", "bench", "provenance"]
+    assert ids == ["verdict", "metrics", "confounds", "attention", "training", "bench", "provenance"]
 
 
 def page_data(report) -> dict:
