@@ -194,8 +194,8 @@ def _window(results: Mapping[str, Measure]) -> str:
     if not told:
         return ""
     return (
-        f"Of the captions the 22-token window cuts {words.listed(told)}: a longer window can win on these, and by what "
-        "is learned from them. Where captions are longer its effect may be another."
+        f"Of the captions the 22-token window cuts {words.listed(told)}: a longer window can win on these, and by "
+        "what is learned from them. Where captions are longer its effect may be another."
     )
 
 
