@@ -163,6 +163,8 @@ class MotionBatch:
     alignment: tuple[Alignment, ...] | None = None
     keywords: tuple[tuple[str, ...], ...] | None = None
     """CoMo's eleven body-part and style strings."""
+    tags: tuple[tuple[str, ...], ...] | None = None
+    """word/POS tokens of each caption, lemmatised as HumanML3D does; None where the dataset gives none."""
     place: tuple[int, int] | None = None
     """First row and number of rows of the global batch that these rows are part of (data parallel)."""
 
@@ -180,6 +182,7 @@ class MotionBatch:
             ids=self.ids[part],
             alignment=self.alignment[part] if self.alignment else None,
             keywords=self.keywords[part] if self.keywords else None,
+            tags=self.tags[part] if self.tags else None,
             place=(first, len(self)),
         )
 
