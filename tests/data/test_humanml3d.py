@@ -7,19 +7,21 @@ import pytest
 import torch
 from bodies import CAPTIONS, write_joint_folder
 
-from casim import cli, plugins, prepare
-from casim.data.humanml3d import KNOWN_BAD, HumanML3D, HumanML3DClips
+from casim import cli, plugins
+from casim.data._folder import FolderClips
+from casim.data.humanml3d import KNOWN_BAD, HumanML3D
 from casim.features import FeatureSpec
+from casim.prepare.__main__ import COMMANDS
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_joint_folder(tmp_path / "raw")
-    assert cli.run(prepare.COMMANDS, ["joints", str(tmp_path / "raw"), "--out", str(tmp_path / "set")]) == 0
+    assert cli.run(COMMANDS, ["joints", str(tmp_path / "raw"), "--out", str(tmp_path / "set")]) == 0
     return tmp_path / "set"
 
 
-def split(folder: Path, name: str = "train", **config: object) -> HumanML3DClips:
+def split(folder: Path, name: str = "train", **config: object) -> FolderClips:
     return HumanML3D(HumanML3D.Config(folder=str(folder), **config)).split(name)  # type: ignore[arg-type]
 
 

@@ -11,15 +11,17 @@ import pytest
 import torch
 from bodies import CAPTIONS, moving, write_joint_folder
 
-from casim import cli, prepare, record
+from casim import cli, record
 from casim.features import FeatureSpec, from_joints, to_joints
 from casim.kinematics import bone_offsets, uniform_skeleton
 from casim.mirror import mirror_joints
+from casim.prepare import folder as prepared_folder
+from casim.prepare.__main__ import COMMANDS
 from casim.skeleton import HUMANML3D
 
 
 def run(folder: Path, out: Path, *options: str) -> int:
-    return cli.run(prepare.COMMANDS, ["joints", str(folder), "--out", str(out), *options])
+    return cli.run(COMMANDS, ["joints", str(folder), "--out", str(out), *options])
 
 
 def test_writes_the_layout(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_a_crash_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepare._Statistics, "write", fail)
+    monkeypatch.setattr(prepared_folder.Statistics, "write", fail)
     assert run(write_joint_folder(tmp_path / "raw"), tmp_path / "set") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
