@@ -68,7 +68,7 @@ class Finding:
 
 
 KINDS = {
-    "no_split": Kind("error", "write train.txt, val.txt and test.txt, one id per line"),
+    "empty_split": Kind("warning", "list clips in it, one id per line, to train, select or score on it"),
     "duplicate_id": Kind("error", "keep each id once"),
     "split_overlap": Kind("error", "keep a clip and its mirror in one split, or scores are of training data"),
     "missing_motion": Kind("error", "copy the files, or take the ids off the lists"),
@@ -105,8 +105,8 @@ Found = Iterator[tuple[str, str]]
 
 
 def _lists(found: Inventory) -> Found:
-    if not any(found.lists.get(split) for split in SPLITS):
-        yield "no_split", "no train.txt, val.txt or test.txt names a clip"
+    if empty := [f"{split}.txt" for split in SPLITS if not found.lists.get(split)]:
+        yield "empty_split", f"missing or empty: {', '.join(empty)}"
     for name, ids in found.lists.items():
         if twice := sorted(clip for clip, count in Counter(ids).items() if count > 1):
             yield "duplicate_id", f"{name}.txt lists more than once: {some(twice)}"
@@ -159,28 +159,32 @@ def _mirrors(found: Inventory) -> Found:
 def _statistics(found: Inventory) -> Found:
     if missing := sorted({"Mean", "Std"} - set(found.stored)):
         yield "bad_statistics", f"missing, of another width, NaN or not positive: {', '.join(missing)}"
+    if not found.computed or "Std" not in found.stored:
         return
-    if not found.computed:
-        return
-    stored, own = _by_group(found.stored["Std"], found.spec), _by_group(found.computed["Std"], found.spec)
+    stored, own = (_by_group(std["Std"], found.spec) for std in (found.stored, found.computed))
     ratios = {group: stored[group] / own[group] for group in stored}
-    for power in (1, 2):
-        if all(abs(ratios[group] * BIAS**power - 1) < 0.25 for group in _BIASED):
-            said = f"root and contacts of Std.npy are divided by {BIAS**power:g}"
+    for bias in (BIAS, BIAS**2):
+        if all(abs(ratios[group] * bias - 1) < 0.25 for group in _BIASED):
+            said = f"root and contacts of Std.npy are divided by {bias:g}"
             yield "evaluator_statistics", f"{said}: these are statistics for the evaluator"
             ratios |= dict.fromkeys(_BIASED, 1.0)
-    shift = np.abs(found.stored["Mean"] - found.computed["Mean"]) / np.maximum(found.computed["Std"], 1e-8)
-    worst = max(ratios, key=lambda group: abs(np.log(ratios[group])))
-    if abs(np.log(ratios[worst])) > 0.05 or shift.max() > 0.1:
+    mean = found.stored.get("Mean", found.computed["Mean"])
+    shift = (np.abs(mean - found.computed["Mean"]) / found.computed["Std"]).max()
+    worst = _furthest(ratios)
+    if abs(np.log(ratios[worst])) > 0.05 or shift > 0.1:
         said = f"Std.npy is {ratios[worst]:.3g} times that of the motions in {worst}"
-        yield "statistics_drift", f"{said}, Mean.npy is up to {shift.max():.2g} deviations off"
+        yield "statistics_drift", f"{said}, Mean.npy is up to {shift:.2g} deviations off"
     if _claims_humanml3d(found):
         off = {group: stored[group] / value for group, value in OFFICIAL_STD.items()}
-        worst = max(off, key=lambda group: abs(np.log(off[group])))
-        height = found.stored["Mean"][3]
-        if abs(np.log(off[worst])) > 0.01 or abs(height / OFFICIAL_HEIGHT - 1) > 0.01:
+        worst = _furthest(off)
+        if abs(np.log(off[worst])) > 0.01 or abs(mean[3] / OFFICIAL_HEIGHT - 1) > 0.01:
             said = f"Std.npy is {off[worst]:.3g} times HumanML3D's in {worst}"
-            yield "other_statistics", f"{said}, the mean root height {height:.4f} m instead of {OFFICIAL_HEIGHT}"
+            yield "other_statistics", f"{said}, the mean root height {mean[3]:.4f} m instead of {OFFICIAL_HEIGHT}"
+
+
+def _furthest(ratios: dict[str, float]) -> str:
+    """The group whose ratio is furthest from 1."""
+    return max(ratios, key=lambda group: abs(np.log(ratios[group])))
 
 
 def _by_group(std: Row, spec: FeatureSpec) -> dict[str, float]:

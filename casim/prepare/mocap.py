@@ -5,10 +5,11 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from casim.data._caption_files import Caption, read_captions
 from casim.prepare.clips import SPLITS, JointClip, check_captions, check_ids, drawn_split, some
@@ -103,16 +104,15 @@ def _by_rate(rows: Iterable[_Row], reading: Reading) -> list[tuple[Reading, list
     groups: dict[float | None, list[_Row]] = defaultdict(list)
     for row in rows:
         groups[row.fps or reading.fps].append(row)
-    return [
-        (Reading(rate, reading.unit, reading.up, reading.t_pose, reading.names), g) for rate, g in groups.items()
-    ]
+    return [(replace(reading, fps=rate), group) for rate, group in groups.items()]
 
 
-def _cropped(joints: Points, row: _Row, file: Path) -> Points:
+def _cropped(joints: Points, row: _Row, file: Path) -> Float32[np.ndarray, "steps joints xyz"]:
     end = len(joints) if row.end == MEANS_END else row.end
     if not 0 <= row.start < end <= len(joints):
         raise ValueError(
-            f"clip {row.name}: {file} has {len(joints)} frames at 20 fps, not the frames {row.start} to {row.end}"
+            f"clip {row.name}: {file} has {len(joints)} frames at 20 fps, not the frames {row.start} to {row.end}; "
+            "if it lies about its rate, put it right with --fps or a column fps of the index"
         )
     return np.ascontiguousarray(joints[row.start : end], dtype=np.float32)
 

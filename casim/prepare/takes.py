@@ -63,7 +63,7 @@ class Reading:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: it is no JSON object, or a key is no joint of ours.
+            ValueError: it is no JSON object, a key is no joint of ours, or a value no name or mixture of two.
         """
         if self.names is None:
             return None
@@ -75,8 +75,13 @@ class Reading:
             raise ValueError(f"{self.names} is no JSON: {error}") from None
         if not isinstance(found, dict):
             raise ValueError(f"{self.names} holds a {type(found).__name__}; expected joint names by joint of ours")
-        for joint in found:
+        for joint, value in found.items():
             HUMANML3D.index(joint)
+            parts = value if isinstance(value, list) else [value, value, 0.0]
+            if [type(part) for part in parts[:2]] != [str, str] or not isinstance(parts[-1], float):
+                raise ValueError(
+                    f"{self.names}: {joint} is {value!r}; wanted a name, or [from, to, share of the way]"
+                )
         return found
 
 
@@ -102,6 +107,8 @@ def convert(take: Take, where: str, reading: Reading, names: Mapping[str, Any] |
     if reading.t_pose == "drop" or (reading.t_pose == "auto" and _jumps(joints)):
         joints = joints[1:]
         said.append("first frame left out (T-pose)")
+        if not len(joints):
+            raise ValueError(f"{where} has no frame but its T-pose")
     joints, restored = _with_thorax(joints, where)
     said += ["thorax without length: the bone below it repeated"] * restored
     return _resampled(joints, fps), said
@@ -176,7 +183,7 @@ def _jumps(joints: Points) -> bool:
     """True if the pose changes far more from the first frame to the second than in any of the steps after it."""
     pose = joints[:12] - joints[:12, :1]
     steps = np.linalg.norm(np.diff(pose, axis=0), axis=-1).mean(-1)
-    return len(steps) > 1 and steps[0] > 0.03 and steps[0] > 4 * steps[1:].max()
+    return len(steps) > 1 and bool(steps[0] > max(0.03, 4 * steps[1:].max()))
 
 
 def _with_thorax(joints: Points, where: str) -> tuple[Points, bool]:
@@ -190,19 +197,15 @@ def _with_thorax(joints: Points, where: str) -> tuple[Points, bool]:
     if not lost:
         return joints, False
     spine1, spine2, spine3 = (HUMANML3D.index(f"spine{i}") for i in (1, 2, 3))
-    above = [j for j in range(len(HUMANML3D)) if _hangs_on(j, spine3)]
+    above = [spine3]
+    for joint in range(spine3 + 1, len(HUMANML3D)):  # parents come first
+        above += [joint] * (HUMANML3D.parents[joint] in above)
     joints = joints.copy()
     joints[:, above] += (joints[:, spine2] - joints[:, spine1])[:, None]
     return joints, True
 
 
-def _hangs_on(joint: int, other: int) -> bool:
-    while joint not in (other, -1):
-        joint = HUMANML3D.parents[joint]
-    return joint == other
-
-
-def _resampled(joints: Points, fps: float) -> Points:
+def _resampled(joints: Points, fps: float) -> Float[np.ndarray, "steps joints xyz"]:
     """Positions at 20 fps, interpolated on a line; where the rate is a multiple of 20 every n-th frame as it is."""
     count = math.floor((len(joints) - 1) * HUMANML3D.fps / fps + 1e-6) + 1
     times = np.arange(count) * fps / HUMANML3D.fps

@@ -62,6 +62,21 @@ def test_mirrored_captions(folder: Path) -> None:
     assert tokens == ("someone/PRON", "turn/VERB", "counterclockwise/ADV")
 
 
+def test_batches_hold_the_tokens_of_the_captions_drawn(folder: Path) -> None:
+    everything = split(folder, "all")
+    items = [everything.ids.index(name) for name in ("000001", "000003", "M000002")]
+    tokens = {caption.text: caption.tokens for entry in everything.entries for caption in entry.captions}
+    for seed in (None, 0, 1, 2, 3):
+        batch = everything.batch(items, seed)
+        assert batch.tags is not None
+        assert batch.tags == tuple(tokens[text] for text in batch.texts)
+        assert batch.tags[1] == ()  # no caption, no tokens
+        assert batch.rows(2, 3).tags == batch.tags[2:]
+    plain = everything.batch(items).tags
+    assert plain is not None
+    assert plain[0][:3] == ("a/DET", "person/NOUN", "walk/VERB")
+
+
 @pytest.mark.parametrize(("frames", "is_kept"), [(39, False), (40, True), (199, True), (200, False)])
 def test_length_rules(folder: Path, frames: int, is_kept: bool) -> None:
     set_clip(folder, "000001", frames)
