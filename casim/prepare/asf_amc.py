@@ -25,14 +25,15 @@ def asf_amc(
         reading: How the files are read.
         selection: Which clips are made of them.
     """
-    output.check()
+    tagger = output.check()
     skeleton = cache(read_skeleton)
 
     def read(path: Path) -> Take:
         return read_motion(path, skeleton(_skeleton_of(path)))
 
     clips, notes = read_clips(files(folder, ".amc"), folder, read, reading, selection)
-    write_folder(clips, output, [folder], {"command": "asf_amc", "notes": notes})
+    sources = {"source": folder, **selection.sources}
+    write_folder(clips, output, tagger, sources, {"command": "asf_amc", "notes": notes})
 
 
 def _skeleton_of(motion: Path) -> Path:

@@ -26,9 +26,10 @@ def bvh(
         reading: How the files are read.
         selection: Which clips are made of them.
     """
-    output.check()
+    tagger = output.check()
     clips, notes = read_clips(files(folder, ".bvh"), folder, read_bvh, reading, selection)
-    write_folder(clips, output, [folder], {"command": "bvh", "notes": notes})
+    sources = {"source": folder, **selection.sources}
+    write_folder(clips, output, tagger, sources, {"command": "bvh", "notes": notes})
 
 
 def read_bvh(path: Path) -> Take:

@@ -198,9 +198,9 @@ def _converter(found: Inventory) -> Found:
         for clip, frames in found.frames.items()
         if frames > 2 and (found.folder / "new_joints" / f"{clip}.npy").exists()
     )
-    clips = clips[:: max(1, len(clips) // _PROBED)][:_PROBED]
+    probed = clips[:: max(1, len(clips) // _PROBED)][:_PROBED]
     errors = {
-        name: np.mean([_error(found, clip, name).mean() for clip in clips]) if clips else 0.0
+        name: np.mean([_error(found, clip, name).mean() for clip in probed]) if probed else 0.0
         for name in ("legacy", "fixed")
     }
     claimed = found.spec.converter
@@ -209,9 +209,9 @@ def _converter(found: Inventory) -> Found:
         yield (
             "converter_mismatch",
             f"rotations of new_joint_vecs are {errors[claimed]:.2g} off what the {claimed} converter makes of "
-            f"new_joints ({other}: {errors[other]:.2g}) in {len(clips)} motions",
+            f"new_joints ({other}: {errors[other]:.2g}) in {len(probed)} motions",
         )
-    if SAMPLE in clips or (SAMPLE in found.frames and (found.folder / "new_joints" / f"{SAMPLE}.npy").exists()):
+    if SAMPLE in clips:
         error = _error(found, SAMPLE, "legacy")[:-_EDGE]
         if len(error) and error.max() > 1e-3:
             yield (

@@ -71,17 +71,21 @@ def progress_bar() -> Progress:
 
 
 def write_folder(
-    clips: Sequence[JointClip], output: Output, sources: Sequence[Path], config: Mapping[str, Any]
+    clips: Sequence[JointClip],
+    output: Output,
+    tagger: Tagger,
+    sources: Mapping[str, Path],
+    config: Mapping[str, Any],
 ) -> None:
     """Converts the clips, writes the folder with its record, and prints what is in it.
 
     Args:
         clips: All of one skeleton, at its frame rate.
         output: Where to and how.
-        sources: What the clips were read from, for the record.
+        tagger: What tags captions without tags; `output.check` gives it.
+        sources: Files and folders that the clips were made from, for the record.
         config: What else the record should say: the command and its options; "notes" are printed too.
     """
-    tagger = output.check()
     spec = FeatureSpec(clips[0].joints.shape[1])
     spec = FeatureSpec(spec.joints, spec.skeleton.fps, output.converter)
     offsets = _offsets(output.skeleton, clips, spec)
@@ -97,8 +101,7 @@ def write_folder(
         "statistics": "all clips and mirrors; one standard deviation per group of features",
     }
     record = records.begin("prepare", output.out.name, {**config, **said}, threads=torch.get_num_threads())
-    for number, source in enumerate(sources, 1):
-        name = "source" if len(sources) == 1 else f"source_{number}"
+    for name, source in sources.items():
         record.inputs[name] = records.Source(run=records.relative(source), sha256=records.sha256(source))
     with _appearing(output.out) as temporary, records.opened(record, temporary):
         counts = _write(clips, temporary, spec, offsets, output.mirror)
@@ -112,15 +115,14 @@ def write_folder(
 
 def _provenance(clips: Sequence[JointClip]) -> str:
     """Where the captions come from, in words."""
-    kinds = Counter(
-        "templates made from labels, not annotations"
-        if clip.is_templated
-        else "as given"
-        if clip.captions
-        else "none"
-        for clip in clips
-    )
-    return "; ".join(f"{kind} ({count} clips)" for kind, count in sorted(kinds.items()))
+    templated = sum(clip.is_templated for clip in clips)
+    given = sum(bool(clip.captions) for clip in clips) - templated
+    kinds = {
+        "as given": given,
+        "templates made from labels, not annotations": templated,
+        "none": len(clips) - given - templated,
+    }
+    return "; ".join(f"{kind} ({count} clips)" for kind, count in kinds.items() if count)
 
 
 def _offsets(skeleton: str, clips: Sequence[JointClip], spec: FeatureSpec) -> Offsets | None:

@@ -14,12 +14,13 @@ from casim import record as records
 from casim.data._caption_files import read_captions
 from casim.data._folder import UNCAPTIONED
 from casim.features import FeatureSpec
+from casim.prepare.clips import SPLITS
 from casim.prepare.folder import Statistics, progress_bar
 from casim.skeleton import HUMANML3D, KIT
 from casim.tagger import check_tokens
 
 T = TypeVar("T")
-_READERS = 8
+_READERS, _AHEAD = 8, 256
 _WIDTHS = {FeatureSpec(len(skeleton)).dims: skeleton for skeleton in (HUMANML3D, KIT)}
 
 Row = Float64[np.ndarray, " feats"]
@@ -63,9 +64,10 @@ def take_inventory(folder: Path) -> Inventory:
     motions = sorted((folder / "new_joint_vecs").glob("*.npy"))
     if not motions:
         raise FileNotFoundError(f"{folder} is no folder of motions: no .npy files in {folder / 'new_joint_vecs'}")
-    made = records.load(folder).config if (folder / records.FILE).exists() else {}
-    lists = {path.stem: path.read_text(encoding="utf-8").split() for path in sorted(folder.glob("*.txt"))}
-    found = Inventory(folder, _spec(folder, motions, made.get("converter", "legacy")), bool(made), lists)
+    record = records.load(folder) if (folder / records.FILE).exists() else None
+    made = record.config if record and record.kind == "prepare" else {}
+    spec = _spec(folder, motions, made.get("converter", "legacy"))
+    found = Inventory(folder, spec, bool(made), _lists(folder, {path.stem for path in motions}))
     _read_motions(found, motions)
     texts = sorted((folder / "texts").glob("*.txt"))
     for path, (kind, what) in zip(texts, _in_bulk(_caption_problem, texts, "reading captions"), strict=True):
@@ -91,6 +93,12 @@ def _spec(folder: Path, motions: Sequence[Path], converter: str) -> FeatureSpec:
     return FeatureSpec()
 
 
+def _lists(folder: Path, motions: set[str]) -> dict[str, list[str]]:
+    """Ids by list; a text file that names no motion and is not called as a split is none."""
+    found = {path.stem: path.read_text(encoding="utf-8").split() for path in sorted(folder.glob("*.txt"))}
+    return {name: ids for name, ids in found.items() if name in (*SPLITS, UNCAPTIONED) or motions.intersection(ids)}
+
+
 def _read_motions(found: Inventory, paths: Sequence[Path]) -> None:
     statistics = Statistics(found.spec)
     for path, array in zip(paths, _in_bulk(_loaded, paths, "reading motions"), strict=True):
@@ -113,7 +121,7 @@ def _loaded(path: Path) -> np.ndarray | str:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        return str(error)
+        return str(error).replace(f"{path.parent}/", "")
 
 
 def _caption_problem(path: Path) -> tuple[str, str]:
@@ -131,5 +139,10 @@ def _caption_problem(path: Path) -> tuple[str, str]:
 
 
 def _in_bulk(function: Callable[[Path], T], paths: Sequence[Path], what: str) -> Iterator[T]:
+    """The results in order; only as many files as `_AHEAD` are in memory at a time."""
     with progress_bar() as progress, ThreadPoolExecutor(_READERS) as pool:
-        yield from progress.track(pool.map(function, paths, chunksize=1), total=len(paths), description=what)
+        task = progress.add_task(what, total=len(paths))
+        for first in range(0, len(paths), _AHEAD):
+            block = paths[first : first + _AHEAD]
+            yield from pool.map(function, block)
+            progress.advance(task, len(block))

@@ -28,11 +28,13 @@ def joints(
         templates: Captions for clips that have a content and a style but no captions: a JSON file of phrases, or
             the name of a built-in one (bandai). Without it such clips stay without captions.
     """
-    output.check()
+    tagger = output.check()
     table = read_templates(templates) if templates else None
     clips = _merged([(folder, read_joint_folder(folder, table)) for folder in folders])
+    many = len(folders) > 1
+    sources = {f"source_{number}" if many else "source": folder for number, folder in enumerate(folders, 1)}
     said = f"{Path(templates).stem}: {table.about}" if table else ""
-    write_folder(clips, output, folders, {"command": "joints", "templates": said})
+    write_folder(clips, output, tagger, sources, {"command": "joints", "templates": said})
 
 
 def _merged(folders: list[tuple[Path, list[JointClip]]]) -> list[JointClip]:

@@ -37,6 +37,12 @@ class Selection:
     """Leave out index rows without a file and captions without a motion, and keep motions without a caption,
     instead of refusing them; they are counted."""
 
+    @property
+    def sources(self) -> dict[str, Path]:
+        """The files and folders that were given."""
+        given = {"index": self.index, "texts": self.texts, "splits": self.splits}
+        return {name: path for name, path in given.items() if path}
+
 
 @dataclass(frozen=True)
 class _Row:

@@ -50,6 +50,7 @@ def everything_wrong(folder: Path) -> None:
     (folder / "record.json").unlink()  # so it claims to be HumanML3D's own
     (folder / "uncaptioned.txt").unlink()
     (folder / "val.txt").write_text("")
+    (folder / "notes.txt").write_text("no list of ids")
     with (folder / "train.txt").open("a") as file:
         file.write("000001\nghost\n007975\n000003\n")
     with (folder / "test.txt").open("a") as file:

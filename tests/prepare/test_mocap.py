@@ -105,6 +105,10 @@ def test_texts_and_splits(raw: Path, tmp_path: Path) -> None:
         (out / "texts" / "Ma_walk.txt").read_text().splitlines()[0].startswith("a person walks to the right#a/DET")
     )
     assert (out / "texts" / "a_turn.txt").read_text().splitlines()[1] == "turning#turn/VERB#1.0#3.0"
+    inputs = {"source": raw, "texts": texts, "splits": splits}
+    assert {name: source.sha256 for name, source in record.load(out).inputs.items()} == {
+        name: record.sha256(path) for name, path in inputs.items()
+    }
     assert "a_turn" in (out / "test.txt").read_text().split()
     assert "a_walk" in (out / "train.txt").read_text().split()
     texts = written(tmp_path / "texts.json", {name.replace("/", "_"): ["a person moves"] for name in FRAMES})

@@ -125,7 +125,7 @@ def test_prepare_says_which_captions_are_templates(tmp_path: Path, capsys: pytes
     table.write_text(json.dumps(TABLE))
     assert cli.run(COMMANDS, ["joints", str(raw), "--out", str(tmp_path / "set"), "--templates", str(table)]) == 0
     out = tmp_path / "set"
-    said = "as given (1 clips); none (1 clips); templates made from labels, not annotations (1 clips)"
+    said = "as given (1 clips); templates made from labels, not annotations (1 clips); none (1 clips)"
     assert record.load(out).config["captions"] == said
     assert record.load(out).config["templates"] == "table: a test"
     assert said in " ".join(capsys.readouterr().out.split())
