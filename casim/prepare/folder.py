@@ -89,14 +89,14 @@ def write_folder(
     spec = FeatureSpec(clips[0].joints.shape[1])
     spec = FeatureSpec(spec.joints, spec.skeleton.fps, output.converter)
     offsets = _offsets(output.skeleton, clips, spec)
-    clips, tagged = _tagged(clips, tagger)
+    clips, tagged_by = _tagged(clips, tagger)
     said = {
         "converter": output.converter,
         "joints": spec.joints,
         "fps": spec.fps,
         "skeleton": output.skeleton,
         "mirror": output.mirror,
-        "tagger": tagger.name if tagged else "as given",
+        "tagger": tagged_by,
         "captions": _provenance(clips),
         "statistics": "all clips and mirrors; one standard deviation per group of features",
     }
@@ -136,15 +136,18 @@ def _offsets(skeleton: str, clips: Sequence[JointClip], spec: FeatureSpec) -> Of
     return bone_offsets(torch.from_numpy(found[skeleton].joints[0]), spec.skeleton)
 
 
-def _tagged(clips: Sequence[JointClip], tagger: Tagger) -> tuple[list[JointClip], int]:
-    """The clips with tokens for every caption, and how many captions had none."""
+def _tagged(clips: Sequence[JointClip], tagger: Tagger) -> tuple[list[JointClip], str]:
+    """The clips with tokens for every caption, and where they come from."""
+    total = sum(len(clip.captions) for clip in clips)
     bare = [caption.text for clip in clips for caption in clip.captions if not caption.tokens]
     tokens = iter(tagger.tag(bare))
     tagged = [
         replace(clip, captions=tuple(c if c.tokens else replace(c, tokens=next(tokens)) for c in clip.captions))
         for clip in clips
     ]
-    return tagged, len(bare)
+    if len(bare) in (0, total):
+        return tagged, tagger.name if bare else "as given"
+    return tagged, f"{tagger.name} ({len(bare)} of {total} captions); the others as given"
 
 
 def _write(

@@ -115,7 +115,13 @@ def write_labelled(folder: Path, labels: dict[str, dict[str, object]]) -> Path:
 
 LABELS: dict[str, dict[str, object]] = {
     "c1": {"content": "wave-left", "style": "calm", "split": "train"},
-    "c2": {"content": "nod", "style": "calm", "captions": ["he nods"], "split": "train"},
+    "c2": {
+        "content": "nod",
+        "style": "calm",
+        "captions": ["he nods"],
+        "tokens": ["he/PRON nod/VERB"],
+        "split": "train",
+    },
     "c3": {"split": "train"},
 }
 
@@ -128,6 +134,7 @@ def test_prepare_says_which_captions_are_templates(tmp_path: Path, capsys: pytes
     said = "as given (1 clips); templates made from labels, not annotations (1 clips); none (1 clips)"
     assert record.load(out).config["captions"] == said
     assert record.load(out).config["templates"] == "table: a test"
+    assert record.load(out).config["tagger"] == "casim rules 1 (2 of 3 captions); the others as given"
     assert said in " ".join(capsys.readouterr().out.split())
     assert (out / "templated.txt").read_text().split() == ["c1", "Mc1"]
     assert (out / "uncaptioned.txt").read_text().split() == ["c3", "Mc3"]
