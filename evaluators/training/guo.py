@@ -97,7 +97,7 @@ def train(
     fitting = Fitting(guo, data, training, report)
     first = fitting.validation.batch([0])
     config = {"training": asdict(training), "data": data.config, "caveat": guo.caveat}
-    config["tagger"] = tagger.NAME if first.tags is None else "as given"
+    config["tagger"] = "none" if first.tags is None else "as given"
     device, threads = str(guo.mean.device), torch.get_num_threads()
     written = record.begin("train", "guo", config, seed=training.seed, device=device, threads=threads)
     for name, path in inputs.items():

@@ -9,20 +9,23 @@ import pytest
 import torch
 from bodies import write_joint_folder
 
-from casim import cli, plugins, prepare
+from casim import cli, plugins
 from casim.features import denormalise, normalise, to_joints
+from casim.prepare.__main__ import COMMANDS
 from casim.types import Clips, MotionDataset, words_of
 
 
-def _prepared(folder: Path) -> dict[str, Any]:
-    write_joint_folder(folder / "raw")
-    assert cli.run(prepare.COMMANDS, ["joints", str(folder / "raw"), "--out", str(folder / "set")]) == 0
+def _prepared(folder: Path, joints: int) -> dict[str, Any]:
+    write_joint_folder(folder / "raw", joints=joints)
+    argv = ["joints", str(folder / "raw"), "--out", str(folder / "set"), "--skeleton", "000001"]
+    assert cli.run(COMMANDS, argv) == 0
     return {"folder": str(folder / "set")}
 
 
 TINY: dict[str, Callable[[Path], dict[str, Any]]] = {
     "choreography": lambda _: {"train": 23, "validation": 5, "test": 7, "held_out": 11},
-    "humanml3d": _prepared,
+    "humanml3d": lambda folder: _prepared(folder, 22),
+    "kit": lambda folder: _prepared(folder, 21),
 }
 
 

@@ -7,19 +7,21 @@ import pytest
 import torch
 from bodies import CAPTIONS, write_joint_folder
 
-from casim import cli, plugins, prepare
-from casim.data.humanml3d import KNOWN_BAD, HumanML3D, HumanML3DClips
+from casim import cli, plugins
+from casim.data._folder import FolderClips
+from casim.data.humanml3d import KNOWN_BAD, HumanML3D
 from casim.features import FeatureSpec
+from casim.prepare.__main__ import COMMANDS
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_joint_folder(tmp_path / "raw")
-    assert cli.run(prepare.COMMANDS, ["joints", str(tmp_path / "raw"), "--out", str(tmp_path / "set")]) == 0
+    assert cli.run(COMMANDS, ["joints", str(tmp_path / "raw"), "--out", str(tmp_path / "set")]) == 0
     return tmp_path / "set"
 
 
-def split(folder: Path, name: str = "train", **config: object) -> HumanML3DClips:
+def split(folder: Path, name: str = "train", **config: object) -> FolderClips:
     return HumanML3D(HumanML3D.Config(folder=str(folder), **config)).split(name)  # type: ignore[arg-type]
 
 
@@ -58,6 +60,21 @@ def test_mirrored_captions(folder: Path) -> None:
     assert train.batch([train.ids.index("M000001")]).texts == ("a person walks to the right.",)
     tokens = train.entries[train.ids.index("M000001")].captions[1].tokens
     assert tokens == ("someone/PRON", "turn/VERB", "counterclockwise/ADV")
+
+
+def test_batches_hold_the_tokens_of_the_captions_drawn(folder: Path) -> None:
+    everything = split(folder, "all")
+    items = [everything.ids.index(name) for name in ("000001", "000003", "M000002")]
+    tokens = {caption.text: caption.tokens for entry in everything.entries for caption in entry.captions}
+    for seed in (None, 0, 1, 2, 3):
+        batch = everything.batch(items, seed)
+        assert batch.tags is not None
+        assert batch.tags == tuple(tokens[text] for text in batch.texts)
+        assert batch.tags[1] == ()  # no caption, no tokens
+        assert batch.rows(2, 3).tags == batch.tags[2:]
+    plain = everything.batch(items).tags
+    assert plain is not None
+    assert plain[0][:3] == ("a/DET", "person/NOUN", "walk/VERB")
 
 
 @pytest.mark.parametrize(("frames", "is_kept"), [(39, False), (40, True), (199, True), (200, False)])

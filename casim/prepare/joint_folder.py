@@ -1,49 +1,53 @@
 """Joint positions with captions as they lie in a folder: arrays by clip id and an index.json."""
 
-import hashlib
 import json
-import re
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Shaped
 
-from casim import tagger
 from casim.data._caption_files import Caption
+from casim.prepare.clips import SPLITS, JointClip, check_captions, check_ids, drawn_split, drawn_splits, some
+from casim.prepare.templates import Templates
 from casim.skeleton import SKELETONS
 
-SPLITS = ("train", "val", "test")
-_SHARES = (80, 85, 100)
-"""Where the splits of clips without one end, in percent: HumanML3D's own shares."""
 
-
-@dataclass(frozen=True)
-class JointClip:
-    """One clip of a folder."""
-
-    name: str
-    joints: Float32[np.ndarray, "frames joints xyz"]
-    captions: tuple[Caption, ...]
-    split: str
-    is_tagged_here: bool
-    """True if the folder gives no part-of-speech tags, so that ours stand in."""
-
-
-def read_joint_folder(folder: Path) -> list[JointClip]:
+def read_joint_folder(folder: Path, templates: Templates | None = None) -> list[JointClip]:
     """All clips of a folder, in the order of its index.
+
+    Args:
+        folder: Folder with the arrays and the index.
+        templates: What to make captions with for clips that have none but a content and a style.
 
     Raises:
         FileNotFoundError: no folder, index or arrays.
         ValueError: a broken index; arrays without entry or entries without array; other joints, frame rate or unit
-            than the skeleton's; NaN or infinite positions; a clip id that is no file name.
+            than the skeleton's; NaN or infinite positions; a clip id that is no file name; tokens that are not
+            word/POS; a label that the templates do not have.
     """
+    path = folder / "index.json"
+    index, entries = _index(folder, path)
+    arrays = _arrays(folder)
+    names = [str(entry["id"]) for entry in entries]
+    check_ids(path, names)
+    missing, unlisted = sorted(set(names) - set(arrays)), sorted(set(arrays) - set(names))
+    if missing or unlisted:
+        problem = "lists clips without an array" if missing else "does not list the arrays"
+        raise ValueError(f"{path} {problem}: {some(missing or unlisted)}")
+    if not names:
+        raise ValueError(f"{path} lists no clips")
+    splits = drawn_splits({str(entry["id"]): str(entry["content"]) for entry in entries if "content" in entry})
+    clips = [_clip(entry, arrays[str(entry["id"])], splits, templates) for entry in entries]
+    _check_convention(path, index, clips)
+    return clips
+
+
+def _index(folder: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the index says of all clips, and of each."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    path = folder / "index.json"
     if not path.exists():
         raise FileNotFoundError(
             f"{folder} has no index.json; it lists the clips: {{'clips': [{{'id': ...}}, ...]}}"
@@ -51,16 +55,12 @@ def read_joint_folder(folder: Path) -> list[JointClip]:
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         entries = index["clips"] if isinstance(index, dict) else index
-        names = [str(entry["id"]) for entry in entries]
+        [entry["id"] for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is no index: {type(error).__name__} {error}; expected a list of clips with id"
         ) from None
-    arrays = _arrays(folder)
-    _check_names(path, names, set(arrays))
-    clips = [_clip(entry, arrays[name], name) for entry, name in zip(entries, names, strict=True)]
-    _check_convention(path, index if isinstance(index, dict) else {}, clips)
-    return clips
+    return index if isinstance(index, dict) else {}, entries
 
 
 def _arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
@@ -78,22 +78,10 @@ def _arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
         raise ValueError(f"an array file in {folder} is broken: {error}") from None
 
 
-def _check_names(path: Path, names: list[str], arrays: set[str]) -> None:
-    problems = {
-        "lists clips without an array": sorted(set(names) - arrays),
-        "does not list the arrays": sorted(arrays - set(names)),
-        "lists more than once": sorted(name for name, count in Counter(names).items() if count > 1),
-        "has ids that are no file names": sorted(name for name in names if not re.fullmatch(r"\w[\w.-]*", name)),
-        "has ids that a mirror would take": sorted(name for name in names if f"M{name}" in set(names)),
-    }
-    for problem, bad in problems.items():
-        if bad:
-            raise ValueError(f"{path} {problem}: {', '.join(bad[:5])}{', ...' if len(bad) > 5 else ''}")
-    if not names:
-        raise ValueError(f"{path} lists no clips")
-
-
-def _clip(entry: dict[str, Any], array: Shaped[np.ndarray, "..."], name: str) -> JointClip:
+def _clip(
+    entry: dict[str, Any], array: Shaped[np.ndarray, "..."], splits: dict[str, str], templates: Templates | None
+) -> JointClip:
+    name = str(entry["id"])
     if array.ndim != 3 or array.shape[1] not in SKELETONS or array.shape[2] != 3 or array.dtype.kind != "f":
         raise ValueError(f"clip {name} is {array.dtype} {array.shape}; wanted floats (frames, 22 or 21 joints, 3)")
     if not np.isfinite(array).all():
@@ -101,20 +89,26 @@ def _clip(entry: dict[str, Any], array: Shaped[np.ndarray, "..."], name: str) ->
         raise ValueError(f"clip {name}, frame {frame}: NaN or infinite joint positions")
     if len(array) < 2:
         raise ValueError(f"clip {name} has {len(array)} frames; features need at least 2")
+    split = entry.get("split") or splits.get(name) or drawn_split(name)
+    if split not in SPLITS:
+        raise ValueError(f"clip {name} is in split {split!r}; allowed: {', '.join(SPLITS)}")
+    captions = _captions(entry, name)
+    is_templated = False
+    if templates is not None and not captions and "content" in entry:
+        is_templated = True
+        captions = templates.of(name, str(entry["content"]), str(entry.get("style", "normal")))
+    check_captions(name, captions)
+    return JointClip(name, np.ascontiguousarray(array, dtype=np.float32), captions, split, is_templated)
+
+
+def _captions(entry: dict[str, Any], name: str) -> tuple[Caption, ...]:
     texts, tokens = (_strings(entry, field, name) for field in ("captions", "tokens"))
     if tokens and len(tokens) != len(texts):
         raise ValueError(f"clip {name} has {len(texts)} captions but {len(tokens)} token lists in index.json")
-    split = entry.get("split") or _drawn_split(name)
-    if split not in SPLITS:
-        raise ValueError(f"clip {name} is in split {split!r}; allowed: {', '.join(SPLITS)}")
-    captions = tuple(
-        Caption(" ".join(text.split()), tuple(tokens[i].split()) if tokens else tagger.tag(text))
-        for i, text in enumerate(texts)
+    tokens = tokens or [""] * len(texts)
+    return tuple(
+        Caption(" ".join(text.split()), tuple(tags.split())) for text, tags in zip(texts, tokens, strict=True)
     )
-    for caption in captions:
-        _check_caption(caption, name)
-    joints = np.ascontiguousarray(array, dtype=np.float32)
-    return JointClip(name, joints, captions, split, bool(texts) and not tokens)
 
 
 def _strings(entry: dict[str, Any], field: str, name: str) -> list[str]:
@@ -123,13 +117,6 @@ def _strings(entry: dict[str, Any], field: str, name: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError(f"clip {name}: {field} in index.json must be a list of strings, got {values!r:.60}")
     return values
-
-
-def _check_caption(caption: Caption, name: str) -> None:
-    try:
-        caption.line()
-    except ValueError as error:
-        raise ValueError(f"clip {name}: {error}") from None
 
 
 def _check_convention(path: Path, index: dict[str, Any], clips: list[JointClip]) -> None:
@@ -149,8 +136,3 @@ def _check_convention(path: Path, index: dict[str, Any], clips: list[JointClip])
     for name, value in wanted.items():
         if name in index and index[name] != value:
             raise ValueError(f"{path}: {name} is {index[name]!r}, wanted {value!r}; convert the arrays first")
-
-
-def _drawn_split(name: str) -> str:
-    draw = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 100
-    return next(split for split, end in zip(SPLITS, _SHARES, strict=True) if draw < end)

@@ -11,15 +11,21 @@ import pytest
 import torch
 from bodies import CAPTIONS, moving, write_joint_folder
 
-from casim import cli, prepare, record
+from casim import cli, record
 from casim.features import FeatureSpec, from_joints, to_joints
 from casim.kinematics import bone_offsets, uniform_skeleton
 from casim.mirror import mirror_joints
+from casim.prepare import folder as prepared_folder
+from casim.prepare.__main__ import COMMANDS
 from casim.skeleton import HUMANML3D
 
 
 def run(folder: Path, out: Path, *options: str) -> int:
-    return cli.run(prepare.COMMANDS, ["joints", str(folder), "--out", str(out), *options])
+    return cli.run(COMMANDS, ["joints", str(folder), "--out", str(out), *options])
+
+
+def merge(out: Path, *folders: Path) -> int:
+    return cli.run(COMMANDS, ["joints", *map(str, folders), "--out", str(out)])
 
 
 def test_writes_the_layout(tmp_path: Path) -> None:
@@ -177,6 +183,10 @@ def spoil(raw: Path, what: str) -> None:
             index["clips"][0]["captions"][1] = "a # b"
         case "tokens":
             index["clips"][0]["tokens"] = ["a/DET"]
+        case "pos":
+            index["clips"][0]["tokens"] = ["a/DET person/NOUN", "walk/RUN"]
+        case "no pos":
+            index["clips"][0]["tokens"] = ["a/DET person", "a/DET"]
         case "split":
             index["clips"][0]["split"] = "dev"
         case "fps":
@@ -212,6 +222,8 @@ def spoil(raw: Path, what: str) -> None:
         ("path", "no file names: ../x"),
         ("caption", "clip 000001: caption 'a # b'"),
         ("tokens", "2 captions but 1 token lists"),
+        ("pos", "clip 000001: token 'walk/RUN' is not word/POS; the POS allowed: ADJ ADP"),
+        ("no pos", "clip 000001: token 'person' is not word/POS"),
         ("split", "split 'dev'; allowed: train, val, test"),
         ("fps", "fps is 30, wanted 20"),
         ("order", "joints is ['r_wrist'"),
@@ -241,11 +253,70 @@ def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "no folder" in capsys.readouterr().err
 
 
+def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(COMMANDS, ["joints", "--out", str(tmp_path / "set")]) == 2
+    assert "no FOLDER to read" in capsys.readouterr().err
+
+
+def renamed(raw: Path, prefix: str) -> Path:
+    """The same folder with other ids."""
+    index = json.loads((raw / "index.json").read_text())
+    arrays = {f"{prefix}{name}": array for name, array in np.load(raw / "joints.npz").items()}
+    for clip in index["clips"]:
+        clip["id"] = prefix + clip["id"]
+    (raw / "index.json").write_text(json.dumps(index))
+    np.savez(raw / "joints.npz", **arrays)
+    return raw
+
+
+def test_several_folders_become_one(tmp_path: Path) -> None:
+    first, second = write_joint_folder(tmp_path / "a"), renamed(write_joint_folder(tmp_path / "b"), "b")
+    assert merge(tmp_path / "set", first, second) == 0
+    names = {*CAPTIONS, *(f"b{name}" for name in CAPTIONS)}
+    assert {path.stem for path in (tmp_path / "set" / "new_joints").iterdir()} == names | {f"M{n}" for n in names}
+    assert (tmp_path / "set" / "test.txt").read_text().split() == ["000004", "b000004", "M000004", "Mb000004"]
+    found = record.load(tmp_path / "set")
+    assert {name: source.sha256 for name, source in found.inputs.items()} == {
+        "source_1": record.sha256(first),
+        "source_2": record.sha256(second),
+    }
+
+
+@pytest.mark.parametrize(("prefix", "clash"), [("", "000001 of"), ("M", "M000001 of")])
+def test_ids_of_several_folders_must_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prefix: str, clash: str
+) -> None:
+    """A mirror image of one folder counts too."""
+    first, second = write_joint_folder(tmp_path / "a"), renamed(write_joint_folder(tmp_path / "b"), prefix)
+    for folders in ((first, second), (second, first)):
+        assert merge(tmp_path / "set", *folders) == 2
+        error = " ".join(capsys.readouterr().err.split())
+        assert "clashes with" in error
+        assert clash in error
+    assert merge(tmp_path / "set", first, first) == 2
+    assert not (tmp_path / "set").exists()
+
+
+def test_folders_of_different_skeletons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = write_joint_folder(tmp_path / "a"), renamed(write_joint_folder(tmp_path / "b", joints=21), "b")
+    assert merge(tmp_path / "set", first, second) == 2
+    assert "b has 21 and" in capsys.readouterr().err
+
+
+def test_the_tagger_is_chosen_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    assert run(write_joint_folder(tmp_path / "raw"), tmp_path / "set", "--tagger", "spacy") == 2
+    assert 'pip install "casim[spacy]"' in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_crash_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepare._Statistics, "write", fail)
+    monkeypatch.setattr(prepared_folder.Statistics, "write", fail)
     assert run(write_joint_folder(tmp_path / "raw"), tmp_path / "set") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
