@@ -155,7 +155,8 @@ class Alignment:
 class MotionBatch:
     """Normalised, zero-padded clips with their captions."""
 
-    motion: Float[Tensor, "batch frames feats"]
+    motion: Shaped[Tensor, "batch frames feats"]
+    """Features; behind a codec its latents, or code indices (integers), one place of the sequence per "frame"."""
     mask: Bool[Tensor, "batch frames"]
     """True = real frame; the real frames come first."""
     texts: tuple[str, ...]
@@ -225,30 +226,55 @@ class Model(nn.Module, ABC):
         """Training loss of a batch; randomness comes from `generator` (dropout: torch's global state)."""
 
 
+Space = int | tuple[int, ...]
+"""What stands at each place of a sequence that a backbone generates: a vector of this width, or one code out of so
+many for each group (T2M-GPT has one group, CoMo seventy)."""
+
+
 class Backbone(Model):
-    """A motion generator. `condition_width` is the width of the text tokens it wants."""
+    """A motion generator, built from its config and the `Space` it works in."""
 
     condition_width: int
+    """Width of the text tokens it wants."""
 
     @abstractmethod
     def sample(
         self, guided: Any, frames: Bool[Tensor, "batch frames"], generator: torch.Generator, **options: Any
-    ) -> Float[Tensor, "batch frames feats"]:
-        """Normalised motion for `guided` (`casim.guidance.Guided`); `frames` masks the frames wanted."""
+    ) -> Shaped[Tensor, "batch frames feats"]:
+        """Motion (or latents, or codes) for `guided` (`casim.guidance.Guided`); `frames` masks the places wanted.
+
+        Codes are -1 behind the end that the model chose.
+        """
 
 
 class Codec(Model):
-    """A motion representation learned before the generator."""
+    """A motion representation learned before the generator, built from its config, feature spec and statistics."""
+
+    mean: Float[Tensor, " feats"]
+    std: Float[Tensor, " feats"]
+    space: Space
+    """What `encode` gives at each place."""
+
+    def __init__(self, spec: Any, mean: np.ndarray, std: np.ndarray) -> None:
+        """Keeps what features mean (`casim.features.FeatureSpec`); whoever owns the codec saves the statistics."""
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32), persistent=False)
 
     @abstractmethod
-    def encode(self, batch: MotionBatch) -> Shaped[Tensor, "batch codes ..."]:
-        """Codes or latents of the clips."""
+    def code_mask(self, frames: Bool[Tensor, "batch frames"]) -> Bool[Tensor, "batch codes"]:
+        """The places that clips of these frames take."""
+
+    @abstractmethod
+    def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
+        """The same clips as latents or codes; `generator` draws where the codec is random, None takes the mean."""
 
     @abstractmethod
     def decode(
-        self, codes: Shaped[Tensor, "batch codes ..."], mask: Bool[Tensor, "batch frames"]
+        self, codes: Shaped[Tensor, "batch codes channels"], frames: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames feats"]:
-        """Clips from codes or latents."""
+        """Normalised motion, zero beyond `frames`; codes of -1 are nothing."""
 
 
 class TextEncoder(ABC):
