@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,6 +48,8 @@ class Attention(nn.Module):
 
     recorder: Callable[[Weights], None] | None = None
     """Receives the weights of every call; set by `record_attention`."""
+    change: Callable[[Weights], Weights] | None = None
+    """Gives the weights that are used in place of those computed; set by `changed_attention`."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -71,12 +74,15 @@ class Attention(nn.Module):
         queries, keys, values = self._project(x, context)
         mask = _full_mask(keys_mask, queries.shape[2], causal)
         rate = self.dropout if self.training else 0.0
+        is_watched = self.recorder is not None or self.change is not None
         # the fused kernel for CPUs knows no dropout, and torch's way round it draws masks slowly
-        if self.recorder is None and not (rate and x.device.type == "cpu"):
+        if not is_watched and not (rate and x.device.type == "cpu"):
             is_causal = causal and mask is None
             gathered = F.scaled_dot_product_attention(queries, keys, values, mask, rate, is_causal=is_causal)
         else:
             weights = _weights(queries, keys, mask, causal)
+            if self.change is not None:
+                weights = self.change(weights)
             if self.recorder is not None:
                 self.recorder(weights.detach())
             gathered = dropout(weights.to(values.dtype), rate) @ values
@@ -145,3 +151,20 @@ def record_attention(model: nn.Module, reduce: Reduce = last) -> Iterator[dict[s
     finally:
         for name, module in modules.items():
             module.recorder = before[name]
+
+
+@contextmanager
+def changed_attention(model: nn.Module, change: Callable[[str, Weights], Weights]) -> Iterator[None]:
+    """Inside the `with` block every `Attention` of `model` uses `change(module name, its weights)`.
+
+    Rows that are to stay distributions must sum to one in what `change` gives. Recording sees the changed weights.
+    """
+    modules = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
+    before = {name: module.change for name, module in modules.items()}
+    for name, module in modules.items():
+        module.change = partial(change, name)
+    try:
+        yield
+    finally:
+        for name, module in modules.items():
+            module.change = before[name]
