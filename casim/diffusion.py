@@ -234,7 +234,7 @@ class DiffusionBackbone(Backbone):
         if not isinstance(feats, int):
             raise ValueError(
                 f"a diffusion backbone denoises vectors, not codes (groups of {', '.join(map(str, feats[:3]))}"
-                f"{', ...' if len(feats) > 3 else ''}); use a codec with latents (motion_vae), or no codec"
+                f"{', ...' if len(feats) > 3 else ''}); use a codec with latents (motion_vae), or none"
             )
         if diffusion.velocity_weight and diffusion.prediction == "epsilon":
             raise ValueError("velocity_weight needs prediction='sample': noise has no velocity")

@@ -81,8 +81,7 @@ class Mld(DiffusionBackbone):
         frames: Bool[Tensor, "batch frames"],
     ) -> Float[Tensor, "batch frames feats"]:
         """The noise in `x_t` (or the clean motion, see `DiffusionConfig.prediction`)."""
-        mask = frames if self.config.use_frame_mask else torch.ones_like(frames)
-        motion = x_t
+        motion, mask = x_t, frames if self.config.use_frame_mask else None
         if self.frames is not None:
             motion, mask = self.frames.tokens(x_t, mask)
         if condition.pooled is not None:
@@ -95,7 +94,7 @@ class Mld(DiffusionBackbone):
     def _attended(
         self,
         motion: Float[Tensor, "batch tokens width"],
-        mask: Bool[Tensor, "batch tokens"],
+        mask: Bool[Tensor, "batch tokens"] | None,
         text: Float[Tensor, "batch cond width"],
         text_mask: Bool[Tensor, "batch cond"],
     ) -> Float[Tensor, "batch tokens width"]:
@@ -108,6 +107,7 @@ class Mld(DiffusionBackbone):
         motion_first, text_first = (cond, 0) if self.config.is_motion_last else (0, self._longest)
         text = text + self.positions(cond, text_first)
         motion = motion + self.positions(tokens, motion_first)
+        mask = torch.ones_like(motion[..., 0], dtype=torch.bool) if mask is None else mask
         whole = unless_full(torch.cat([text_mask, mask], 1))
         return self.stack(torch.cat([text, motion], 1), whole)[:, cond:]
 
