@@ -11,9 +11,7 @@ from casim.backbones.mld import Mld
 from casim.guidance import Guided
 from casim.types import Condition, frame_mask
 
-TOY = Mld.Config(
-    width=10, layers=3, heads=2, ff=17, dropout=0.0, max_frames=11, positions=23, time_width=14
-)
+TOY = Mld.Config(width=10, layers=3, heads=2, ff=17, dropout=0.0, max_frames=11, positions=23, time_width=14)
 LENGTHS = [5, 3]
 
 

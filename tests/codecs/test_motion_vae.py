@@ -112,7 +112,9 @@ def test_joints_are_compared_in_metres() -> None:
     vae = codec(21)
     assert vae.spec.skeleton.metres == 0.001
     moved = clips(vae.spec.dims).motion
-    torch.testing.assert_close(codec(21, std=1000.0)._joints(moved * 0.0 + 1e-3), codec(21)._joints(moved * 0.0 + 1.0))
+    torch.testing.assert_close(
+        codec(21, std=1000.0)._joints(moved * 0.0 + 1e-3), codec(21)._joints(moved * 0.0 + 1.0)
+    )
     height = torch.zeros(1, 5, vae.spec.dims)
     height[..., 3] = 1700.0
     assert vae._joints(height)[0, :, 1].tolist() == pytest.approx([1.7] * 5)

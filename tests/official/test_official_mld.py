@@ -93,7 +93,7 @@ def test_frozen_networks_are_left_out() -> None:
 
 @pytest.mark.parametrize("name", ["vae.encoder.middle_block.norm3.bias", "denoiser.encoder.layers.0", "other.pe"])
 def test_unknown_official_tensor(name: str) -> None:
-    with pytest.raises(ValueError, match="unknown tensor .* is it an MLD checkpoint"):
+    with pytest.raises(ValueError, match=r"unknown tensor .* is it an MLD checkpoint"):
         mld.to_ours({name: torch.ones(2)})
 
 
@@ -105,5 +105,5 @@ def test_tensor_of_ours_without_counterpart() -> None:
 
 def test_foreign_checkpoint() -> None:
     tables = {"vae.global_motion_token": torch.ones(2, 6), "vae.query_pos_encoder.pe": torch.ones(3, 1, 6)}
-    with pytest.raises(ValueError, match="no blocks under 'vae.encoder'"):
+    with pytest.raises(ValueError, match=r"no blocks under 'vae\.encoder'"):
         mld.codec_config(tables)
