@@ -38,8 +38,8 @@ class Mld(DiffusionBackbone):
         """Size and quirks; sizes are the paper's."""
 
         width: int = 256
-        """Latents of this width enter as they are and leave through the last LayerNorm, as in the paper; others, and
-        frames, pass through linear maps. The LayerNorm fixes the length of the answer, which fits noise in 256
+        """Latents of this width enter as they are and leave through the last LayerNorm, as in the paper; others,
+        and frames, pass through linear maps. The LayerNorm fixes the length of the answer, which fits noise in 256
         dimensions but not in few: a narrow model does better with another width than its latents'."""
         layers: int = 9
         max_frames: int = 196
