@@ -89,7 +89,8 @@ class Joining:
                 )
             if length > limit:
                 raise ValueError(
-                    f"{what}; the model was trained for at most {limit}: ask for {(limit - extra) / fps:g} s or less"
+                    f"{what}; the model was trained for at most {limit}: "
+                    f"ask for {(limit - extra) / fps:g} s or less"
                 )
         return layout
 
@@ -160,9 +161,7 @@ class LongForm:
         second = self._second_take(free, bodies, inpaint, generator, options)
         return Takes(layout, first, bodies, inpaint, second)
 
-    def _after_step(
-        self, layout: Layout, watch: Callable[[Step], Any] | None
-    ) -> Callable[[Step], Motion | None]:
+    def _after_step(self, layout: Layout, watch: Callable[[Step], Any] | None) -> Callable[[Step], Motion | None]:
         """The handshake of the first take, where the method has one, and the caller's own hook."""
         is_faded = self.joining.method in ("double_take", "first_take")
 
@@ -265,7 +264,7 @@ def check(model: TextToMotion) -> DiffusionBackbone:
 def sample(
     model: TextToMotion, texts: Sequence[str], layout: Layout, joining: Joining, seed: int = 0, **options: Any
 ) -> Takes:
-    """A long motion in which `texts` follow each other; `options` are guidance, and what overrides the run's sampling.
+    """A long motion in which `texts` follow each other; `options` (guidance, sampler, steps) override the run's.
 
     Raises:
         ValueError: the model cannot (see `check`), or not one text per segment.

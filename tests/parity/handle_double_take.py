@@ -1,8 +1,8 @@
 """DoubleTake (PriorMDM): both takes, masks, and the motion that comes of them.
 
 Cases are read from the config. `second_take_only` leaves out the handshake of the first take. The toy model is
-x0 = .4 x + .15 roll(x, 1 frame) + .3 cos(t / 100) + .4 sin(.37 frame) + .5 (segment's number), the last only with text.
-Its roll reads padded frames, which the files therefore tell only inside each segment's length.
+x0 = .4 x + .15 roll(x, 1 frame) + .3 cos(t / 100) + .4 sin(.37 frame) + .5 (segment's number), the last only with
+text. Padded frames are compared as zero: the files hold what the toy model made of them.
 """
 
 from collections.abc import Callable
