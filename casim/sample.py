@@ -5,7 +5,7 @@ With `--long` the prompts follow each other in one motion.
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -115,20 +115,17 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
     folder = checkpoint.find_run(run)
     record.claim(options.out, "sample")
     model = TextToMotion.load(folder, devices.named(options.device))
-    if segments:
-        layout = long_samples.layout_of(segments, options.join, model)
-        frames = layout.total
-    else:
-        layout, frames = None, frames_of(options.seconds, model)
+    layout = long_samples.layout_of(segments, options.join, model) if segments else None
+    frames = layout.total if layout else frames_of(options.seconds, model)
     total_steps(options.steps, model)
     model.encode(texts)  # too long a prompt is found before anything is written
     console = console or Console(quiet=True)
-    if unseen := model.unseen_words(texts):
-        words = ", ".join(unseen)
-        message = f"warning: {folder.name} never read these words, they mean nothing to it: {words}"
+    if unseen := ", ".join(model.unseen_words(texts)):
+        message = f"warning: {folder.name} never read these words, they mean nothing to it: {unseen}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
     _clear(options.out)
-    entry = _begin(model, folder, texts, frames, options)
+    options = replace(options, text=tuple(texts), seconds=tuple(s.seconds for s in segments) or options.seconds)
+    entry = _begin(model, folder, frames, options)
     with record.opened(entry, options.out):
         if layout is None:
             files = write(generate(model, texts, frames, options, console), options, console)
@@ -142,9 +139,9 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
     return entry
 
 
-def _begin(model: TextToMotion, folder: Path, texts: list[str], frames: int, options: Options) -> record.RunRecord:
+def _begin(model: TextToMotion, folder: Path, frames: int, options: Options) -> record.RunRecord:
     """The record of the command, before anything is sampled."""
-    config = {"run": folder.name, **asdict(options), "text": texts}
+    config = {"run": folder.name, **asdict(options)}
     config |= {"out": record.relative(options.out), "frames": frames, "fps": model.spec.fps}
     for name in ("text_file", "timeline"):
         config[name] = config[name] and record.relative(config[name])

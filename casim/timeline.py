@@ -124,8 +124,10 @@ def segments_of(rows: Sequence[Mapping[str, Any]]) -> list[Segment]:
     """The segments of rows with `text` and `seconds`, or `text`, `start` and `end`.
 
     Raises:
-        ValueError: other keys, no text, or times that are negative, overlap or leave gaps.
+        ValueError: no row, other keys, no text, or times that are negative, overlap or leave gaps.
     """
+    if not rows:
+        raise ValueError("a timeline without segments")
     segments: list[Segment] = []
     clock = 0.0
     for number, row in enumerate(rows, 1):

@@ -84,7 +84,9 @@ def test_baselines_do_not_let_segments_see_each_other() -> None:
     """The first segment of a plain concatenation is the segment made alone, and so it is before a linear blend."""
     apart = Layout(LAYOUT.lengths)
     plain = takes(toy(), apart, method="concatenate")
-    assert torch.equal(plain.motion(), torch.cat([row[:n] for row, n in zip(plain.first, apart.lengths)]))
+    assert torch.equal(
+        plain.motion(), torch.cat([row[:n] for row, n in zip(plain.first, apart.lengths, strict=True)])
+    )
     blended = takes(toy(), method="linear_blend")
     assert torch.equal(blended.motion()[:13], plain.first[0, :13])
     h = torch.arange(4)[:, None] / 4
@@ -139,7 +141,7 @@ def test_segments_do_not_depend_on_padding() -> None:
 
 @given(st.integers(1, 6), st.integers(0, 5), st.lists(st.integers(0, 9), min_size=2, max_size=4))
 def test_cross_fade_and_unfold(h: int, b: int, extra: list[int]) -> None:
-    """Of segments that are one ramp in time, laid out with their overlap, nothing changes and the ramp comes back."""
+    """Segments that are one ramp in time, laid out with their overlap, do not change and give the ramp back."""
     layout = Layout(tuple(2 * h + 2 * b + e + 1 for e in extra), h, b)
     ramp = torch.arange(float(layout.total))[:, None]
     segments = torch.zeros(len(extra), max(layout.lengths), 1)

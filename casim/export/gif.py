@@ -69,6 +69,15 @@ class Caption:
     """One past its last frame."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of the time line."""
+
+    start: int
+    end: int
+    colour: Colour
+
+
 def write_gif(
     path: Path,
     motions: Sequence[Float[np.ndarray, "_frames _joints xyz"]],
@@ -103,12 +112,9 @@ def write_gif(
         raise ValueError(f"captions end at frames {ends[1:]}: they must follow each other to the end, {frames}")
     inks = [INK] if isinstance(text, str) else [CAPTIONS[i % len(CAPTIONS)] for i in range(len(captions))]
     headers = _headers(captions, inks, labels, camera.size * len(motions))
-    parts = [(a, b, GRID if ink == INK else ink) for (a, b), ink in zip(pairwise(ends), inks, strict=True)]
-    images = [
-        _page(header, panels, parts, frame, fps)
-        for header, (start, end, _) in zip(headers, parts, strict=True)
-        for frame in range(start, end)
-    ]
+    parts = [Part(a, b, ink) for (a, b), ink in zip(pairwise(ends), inks, strict=True)]
+    turns = zip(headers, parts, strict=True)
+    images = [_page(top, panels, parts, i, fps) for top, part in turns for i in range(part.start, part.end)]
     write_atomic(path, _encode(images, fps))
 
 
@@ -217,12 +223,12 @@ def _headers(
 def _page(
     header: Image.Image,
     panels: "Sequence[_Panel]",
-    parts: Sequence[tuple[int, int, Colour]],
+    parts: "Sequence[Part]",
     frame: int,
     fps: float,
 ) -> Image.Image:
-    """One picture; `parts` of the time line have a first frame, an end and a colour."""
-    size, frames = panels[0].camera.size, parts[-1][1]
+    """One picture; the time line has `parts` of the captions' colours, or one grey part that fills."""
+    size, frames = panels[0].camera.size, parts[-1].end
     image = Image.new("RGB", (size * len(panels), header.height + size + BAR), PAPER)
     image.paste(header, (0, 0))
     for i, panel in enumerate(panels):
@@ -231,13 +237,14 @@ def _page(
     for i in range(1, len(panels)):
         draw.line([(i * size, header.height), (i * size, header.height + size)], fill=GRID)
     y, width = image.height - BAR // 2, image.width - 68
-    for start, end, colour in parts:
-        draw.line([(10 + width * start / frames, y), (10 + width * end / frames, y)], fill=colour, width=3)
     now = 10 + width * (frame + 1) / frames
-    if len(parts) > 1:
-        _disc(draw, np.array([now, y]), 5, INK)
-    else:
+    for part in parts:
+        ends = [(10 + width * place / frames, y) for place in (part.start, part.end)]
+        draw.line(ends, fill=GRID if part.colour == INK else part.colour, width=3)
+    if parts[0].colour == INK:
         draw.line([(10, y), (now, y)], fill=FAINT, width=3)
+    else:
+        _disc(draw, np.array([now, y]), 5.0, INK)
     draw.text((image.width - 8, y), f"{(frame + 1) / fps:.1f} s", fill=FAINT, font=_font(11), anchor="rm")
     return image
 
