@@ -82,8 +82,8 @@ def motion_on_text(
     """
     queries, keys = weights.shape[-2:]
     cond, tokens = layout.cond, layout.tokens
-    if queries == keys == cond + tokens:
-        text = weights[..., cond:, :cond]
+    if queries == keys and keys - tokens in (cond, cond + 1):
+        text = weights[..., -tokens:, :-tokens]
         mass = text.sum(-1)
         return text / mass.clamp_min(torch.finfo(mass.dtype).tiny)[..., None], mass
     if keys in (cond, cond + 1) and queries in (tokens, tokens + 1):

@@ -19,9 +19,10 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from casim.guidance import Guided, guide
-from casim.types import Backbone, Condition, Losses, MotionBatch
+from casim.types import Backbone, Condition, Losses, MotionBatch, Space
 
 Motion = Float[Tensor, "batch frames feats"]
+Spacing = Literal["even", "stride", "leading"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class DiffusionConfig:
     """The signal-to-noise ratio is multiplied by its square; below 1 the noise is stronger at every step."""
     velocity_weight: float = 0.0
     """Weight of the error of frame differences (MDM's `lambda_vel`; 0 for text-to-motion)."""
+    spacing: Spacing = "even"
+    """Which steps are taken when fewer are asked for, see `spaced`."""
+    offset: int = 0
+    """Added to every step that `leading` takes (1 in latent diffusion)."""
+    ends_clean: bool = True
+    """The last step gives the clean motion; False: it stops at the noise of training step 0, as latent diffusion
+    does (diffusers' `set_alpha_to_one=False`)."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,15 @@ def _betas(config: DiffusionConfig) -> Float64[Tensor, " steps"]:
     return torch.tensor(betas, dtype=torch.float64)
 
 
-def spaced(total: int, steps: int, spacing: Literal["even", "stride"] = "even") -> list[int]:
-    """`steps` of `total` steps: evenly from the first to the last (rounded), or every k-th from the first.
+def spaced(total: int, steps: int, spacing: Spacing = "even", offset: int = 0) -> list[int]:
+    """`steps` of `total` steps.
+
+    Args:
+        total: steps of the training schedule.
+        steps: steps wanted.
+        spacing: `even`: from the first to the last, rounded. `stride`: every k-th from the first, with the k that
+            gives so many. `leading`: every (total // steps)-th from `offset` on.
+        offset: for `leading` alone.
 
     Raises:
         ValueError: more steps than there are, or no whole stride gives that many.
@@ -134,6 +149,11 @@ def spaced(total: int, steps: int, spacing: Literal["even", "stride"] = "even") 
             places.append(round(place))
             place += stride
         return places
+    if spacing == "leading":
+        found = [offset + i * (total // steps) for i in range(steps)]
+        if found[-1] < total:
+            return found
+        raise ValueError(f"{steps} of {total} steps from step {offset} on end at {found[-1]}; ask for fewer steps")
     for stride in range(1, total + 1):
         if len(range(0, total, stride)) == steps:
             return list(range(0, total, stride))
@@ -179,7 +199,8 @@ class Sampling:
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     steps: int | None = None
     """Denoising steps; None takes all of training."""
-    spacing: Literal["even", "stride"] = "even"
+    spacing: Spacing | None = None
+    """None: as the model's config says."""
     eta: float = 0.0
     """DDIM's share of fresh noise; `ddpm` ignores it."""
     clip: bool = False
@@ -208,8 +229,13 @@ def normal(
 class DiffusionBackbone(Backbone):
     """A backbone that denoises motion: it writes `denoise`; the loss and the sampler are here."""
 
-    def __init__(self, feats: int, diffusion: DiffusionConfig, max_frames: int) -> None:
+    def __init__(self, feats: Space, diffusion: DiffusionConfig, max_frames: int) -> None:
         super().__init__()
+        if not isinstance(feats, int):
+            raise ValueError(
+                f"a diffusion backbone denoises vectors, not codes (groups of {', '.join(map(str, feats[:3]))}"
+                f"{', ...' if len(feats) > 3 else ''}); use a codec with latents (motion_vae), or none"
+            )
         if diffusion.velocity_weight and diffusion.prediction == "epsilon":
             raise ValueError("velocity_weight needs prediction='sample': noise has no velocity")
         self.feats = feats
@@ -285,7 +311,8 @@ class DiffusionBackbone(Backbone):
         shape = (*frames.shape, self.feats)
         noise = sampling.noise or (lambda step: normal(shape, generator, frames.device))
         schedule = self._spaced(sampling)
-        take_step = _stepper(schedule, sampling, self.diffusion)
+        end = 1.0 if self.diffusion.ends_clean else float(self.schedule.alphas_cumprod[0])
+        take_step = _stepper(schedule, sampling, self.diffusion, end)
         x, first = noise(-1), 0
         if sampling.start_at is not None:
             first = sampling.start_at.skip
@@ -304,7 +331,9 @@ class DiffusionBackbone(Backbone):
     def _spaced(self, sampling: Sampling) -> Schedule:
         if sampling.steps is None:
             return self.schedule
-        return self.schedule.respaced(spaced(len(self.schedule), sampling.steps, sampling.spacing))
+        spacing = sampling.spacing or self.diffusion.spacing
+        steps = spaced(len(self.schedule), sampling.steps, spacing, self.diffusion.offset)
+        return self.schedule.respaced(steps)
 
     def _clean(
         self, x_t: Motion, index: int, schedule: Schedule, guided: Guided, frames: Bool[Tensor, "batch frames"]
@@ -325,16 +354,19 @@ def _overwritten(x_0: Motion, sampling: Sampling) -> Motion:
 
 
 def _stepper(
-    schedule: Schedule, sampling: Sampling, config: DiffusionConfig
+    schedule: Schedule, sampling: Sampling, config: DiffusionConfig, end: float = 1.0
 ) -> Callable[[Motion, Motion, int, Callable[[], Motion]], Motion]:
-    """(x_t, x_0, index, noise) -> x_{t-1}, by diffusers' scheduler on the exact tables."""
+    """(x_t, x_0, index, noise) -> x_{t-1}, by diffusers' scheduler on the exact tables.
+
+    `end` is the share of the clean motion's variance that is left after the last step.
+    """
     from diffusers import DDIMScheduler  # takes seconds to import
 
     steps = len(schedule)
     scheduler = DDIMScheduler(num_train_timesteps=steps, clip_sample=False, prediction_type="sample")
     scheduler.betas, scheduler.alphas = schedule.betas, 1 - schedule.betas
     scheduler.alphas_cumprod = schedule.alphas_cumprod
-    scheduler.final_alpha_cumprod = torch.ones((), dtype=torch.float64)
+    scheduler.final_alpha_cumprod = torch.tensor(end, dtype=torch.float64)
     scheduler.set_timesteps(steps)
     is_ddpm = sampling.sampler == "ddpm"
     eta = 1.0 if is_ddpm else sampling.eta

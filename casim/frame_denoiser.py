@@ -7,6 +7,7 @@ from casim.nn.dropout import Dropout
 from casim.nn.patches import FramePatches
 from casim.nn.positions import TimeEmbedding
 from casim.nn.transformer import BlockConfig, EncoderBlock, Stack
+from casim.types import Space
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class FrameDenoiserConfig:
 class FrameDenoiser(DiffusionBackbone):
     """Frames in patches, an embedding of the time step, and a stack of blocks; subclasses say how text joins."""
 
-    def __init__(self, config: FrameDenoiserConfig, feats: int, block: type[EncoderBlock]) -> None:
+    def __init__(self, config: FrameDenoiserConfig, feats: Space, block: type[EncoderBlock]) -> None:
         super().__init__(feats, config.diffusion, config.max_frames)
         self.condition_width = config.width
-        self.frames = FramePatches(feats, config.width, config.patch)
+        self.frames = FramePatches(self.feats, config.width, config.patch)
         self.time = TimeEmbedding(config.width)
         self.dropout = Dropout(config.dropout)
         sizes = BlockConfig(config.width, config.heads, config.ff, config.dropout, config.is_pre_norm)

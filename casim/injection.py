@@ -30,8 +30,10 @@ class ContextConfig:
 class Injection(nn.Module):
     """Projects text tokens to the width of the motion model; subclasses say which tokens the model gets."""
 
-    def __init__(self, context: ContextConfig, text_width: int, width: int):
+    def __init__(self, config: "Casim.Config | Fixed.Config", text_width: int, width: int):
         super().__init__()
+        context = config.context
+        self.is_rectified = config.is_rectified
         self.projection = nn.Linear(text_width, width)
         self.context = _Context(context, width) if context.layers else None
 
@@ -55,7 +57,7 @@ class Injection(nn.Module):
     ) -> Float[Tensor, "batch words width"]:
         if dropped is not None:
             features = features.masked_fill(dropped[:, None, None], 0.0)
-        tokens = self.projection(features)
+        tokens = self.projection(features.relu() if self.is_rectified else features)
         return tokens if self.context is None else self.context(tokens, mask)
 
 
@@ -67,9 +69,11 @@ class Casim(Injection):
         """Options of token-level injection."""
 
         context: ContextConfig = ContextConfig()
+        is_rectified: bool = False
+        """ReLU before the projection, as in MLD: negative text features are lost."""
 
     def __init__(self, config: Config, text_width: int, width: int):
-        super().__init__(config.context, text_width, width)
+        super().__init__(config, text_width, width)
 
     def forward(self, text: TextTokens, dropped: Bool[Tensor, " batch"] | None = None) -> Condition:
         """One condition token per text token, with the text's mask."""
@@ -89,9 +93,11 @@ class Fixed(Injection):
         to_frames: bool = False
         """Adds the vector to every motion token as well."""
         context: ContextConfig = ContextConfig()
+        is_rectified: bool = False
+        """ReLU before the projection, as in MLD: negative text features are lost."""
 
     def __init__(self, config: Config, text_width: int, width: int):
-        super().__init__(config.context, text_width, width)
+        super().__init__(config, text_width, width)
         self.pool, self.to_frames = config.pool, config.to_frames
 
     def forward(self, text: TextTokens, dropped: Bool[Tensor, " batch"] | None = None) -> Condition:

@@ -1,7 +1,11 @@
-"""`python -m casim.sample RUN --text "..."`: motions for prompts, as arrays and on request as BVH, CSV and GIF."""
+"""`python -m casim.sample RUN --text "..."`: motions for prompts, as arrays and on request as BVH, CSV and GIF.
+
+With `--long` the prompts follow each other in one motion.
+"""
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,14 +15,16 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from casim import checkpoint, devices, record
+from casim import checkpoint, devices, long_samples, record
 from casim.cli import APPEND, FLAT, Run, main_exit
 from casim.export.arrays import write_csv, write_npz
 from casim.export.bvh import write_bvh
 from casim.export.gif import write_gif
 from casim.features import denormalise
+from casim.long_form import Joining
 from casim.skeleton import SKELETONS
 from casim.text_to_motion import TextToMotion
+from casim.timeline import Layout, Segment
 
 SAMPLES = "samples.npz"
 BATCH = 64
@@ -33,8 +39,14 @@ class Options:
     """A prompt; give it several times for several motions."""
     text_file: Path | None = None
     """Text file with a prompt per line; empty lines are passed over."""
-    seconds: float | None = None
-    """Length of each motion; default: the longest that the model was trained for."""
+    seconds: Annotated[tuple[float, ...], APPEND] = ()
+    """Length of each motion; default: the longest that the model was trained for. With --long: how long a prompt is
+    shown, given once for all or once per --text."""
+    long: bool = False
+    """One motion in which the prompts follow each other."""
+    timeline: Path | None = None
+    """JSON or CSV file of a long motion: text and seconds, or text, start and end, of each prompt."""
+    join: Annotated[Joining, FLAT] = field(default_factory=Joining)
     out: Path = Path("samples")
     """Folder to write to; samples that lie there are replaced."""
     bvh: bool = False
@@ -96,37 +108,77 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
         FileNotFoundError: no such file of prompts, or the run has no weights.
         ValueError: no prompt, one that is too long, an unknown run or device, or more frames than trained for.
     """
-    texts = prompts(options)
+    segments = segments_of(options)
+    texts = [part.text for part in segments] or prompts(options)
     if options.guidance is not None and not np.isfinite(options.guidance):
         raise ValueError(f"--guidance must be a finite number, got {options.guidance}")
     folder = checkpoint.find_run(run)
     record.claim(options.out, "sample")
     model = TextToMotion.load(folder, devices.named(options.device))
-    frames = frames_of(options.seconds, model)
+    layout = long_samples.layout_of(segments, options.join, model) if segments else None
+    frames = layout.total if layout else frames_of(options.seconds, model)
     total_steps(options.steps, model)
     model.encode(texts)  # too long a prompt is found before anything is written
     console = console or Console(quiet=True)
-    if unseen := model.unseen_words(texts):
-        words = ", ".join(unseen)
-        message = f"warning: {folder.name} never read these words, they mean nothing to it: {words}"
+    if unseen := ", ".join(model.unseen_words(texts)):
+        message = f"warning: {folder.name} never read these words, they mean nothing to it: {unseen}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
     _clear(options.out)
-    config = {"run": folder.name, **asdict(options), "text": texts}
+    options = replace(options, text=tuple(texts), seconds=tuple(s.seconds for s in segments) or options.seconds)
+    entry = _begin(model, folder, frames, options)
+    with record.opened(entry, options.out):
+        if layout is None:
+            files = write(generate(model, texts, frames, options, console), options, console)
+        else:
+            files = _long(model, texts, layout, options, console)
+        record.attach(entry, options.out, *files)
+    what = f"{len(texts)} motions" if layout is None else f"1 motion of {len(texts)} segments,"
+    console.print(f"{what} of {frames} frames ({frames / model.spec.fps:.1f} s):", highlight=False)
+    for file in files:
+        console.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
+    return entry
+
+
+def _begin(model: TextToMotion, folder: Path, frames: int, options: Options) -> record.RunRecord:
+    """The record of the command, before anything is sampled."""
+    config = {"run": folder.name, **asdict(options)}
     config |= {"out": record.relative(options.out), "frames": frames, "fps": model.spec.fps}
-    config["text_file"] = options.text_file and record.relative(options.text_file)
+    for name in ("text_file", "timeline"):
+        config[name] = config[name] and record.relative(config[name])
     entry = record.begin(
         "sample", folder.name, config, seed=options.seed, device=str(model.device), threads=torch.get_num_threads()
     )
     weights = folder / checkpoint.WEIGHTS
     entry.inputs["model"] = record.Source(run=record.relative(weights), sha256=record.sha256(weights))
-    with record.opened(entry, options.out):
-        sampled = generate(model, texts, frames, options, console)
-        files = write(sampled, options, console)
-        record.attach(entry, options.out, *files)
-    console.print(f"{len(texts)} motions of {frames} frames ({frames / model.spec.fps:.1f} s):", highlight=False)
-    for file in files:
-        console.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
     return entry
+
+
+def segments_of(options: Options) -> list[Segment]:
+    """The segments of a long motion; none if none is asked for.
+
+    Raises:
+        FileNotFoundError: no such file of prompts or timeline.
+        ValueError: segments that are no motion, or options of long motions without --long.
+    """
+    if options.timeline is not None:
+        if options.text_file:
+            raise ValueError("a timeline has its own prompts: leave out --text-file")
+        return long_samples.segments(options.text, options.seconds, options.timeline)
+    if options.long:
+        return long_samples.segments(prompts(options), options.seconds, None)
+    if options.join != Joining():
+        raise ValueError("--method, --handshake, --blend, --margin and --skip belong to a long motion: add --long")
+    return []
+
+
+def _long(model: TextToMotion, texts: list[str], layout: Layout, options: Options, console: Console) -> list[Path]:
+    """Samples one motion of several prompts and writes it; gives the files."""
+    own = {"guidance": options.guidance, "sampler": options.sampler, "steps": options.steps}
+    with console.status("denoising"):
+        motion = long_samples.generate(model, texts, layout, options.join, options.seed, **own)
+    kinds = [kind for kind in ("bvh", "csv", "gif") if getattr(options, kind)]
+    with console.status("writing"):
+        return motion.write(options.out, kinds)
 
 
 def prompts(options: Options) -> list[str]:
@@ -153,14 +205,17 @@ def prompts(options: Options) -> list[str]:
     return texts
 
 
-def frames_of(seconds: float | None, model: TextToMotion) -> int:
-    """Frames of a motion of `seconds`; the longest that the model was trained for if None.
+def frames_of(lengths: Sequence[float], model: TextToMotion) -> int:
+    """Frames of a motion of the one length in seconds; the longest that the model was trained for if there is none.
 
     Raises:
-        ValueError: shorter than one frame, or longer than trained for.
+        ValueError: several, shorter than one frame, or longer than trained for.
     """
-    if seconds is None:
+    if not lengths:
         return model.max_frames
+    if len(lengths) > 1:
+        raise ValueError("all motions have one length: give --seconds once, or add --long for a motion of segments")
+    (seconds,) = lengths
     fps, limit = model.spec.fps, model.max_frames
     frames = round(seconds * fps) if np.isfinite(seconds) else 0
     if frames < 1:

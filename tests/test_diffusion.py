@@ -118,6 +118,9 @@ def test_spacings() -> None:
             spaced(10, steps)
     with pytest.raises(ValueError, match="no whole stride"):
         spaced(10, 7, "stride")
+    assert spaced(1000, 7, "leading", 1) == [1, 143, 285, 427, 569, 711, 853]
+    with pytest.raises(ValueError, match="10 of 10 steps from step 1 on end at 10; ask for fewer"):
+        spaced(10, 10, "leading", 1)
 
 
 def test_forward_process_and_its_inverse() -> None:
@@ -190,6 +193,27 @@ def test_the_model_is_told_training_steps() -> None:
     model = Gaussian(DiffusionConfig(steps=100))
     drawn(model, steps=4, sampler="ddim")
     assert model.told == [99, 66, 33, 0]
+
+
+@pytest.mark.parametrize(("steps", "taken", "offset", "ends_clean"), [(100, 7, 1, False), (37, 5, 0, True)])
+def test_latent_diffusion_walks_as_diffusers(steps: int, taken: int, offset: int, ends_clean: bool) -> None:
+    from diffusers import DDIMScheduler
+
+    model = Gaussian(
+        DiffusionConfig(steps, "scaled_linear", "epsilon", spacing="leading", offset=offset, ends_clean=ends_clean)
+    )
+    x = torch.randn(BATCH, FRAMES, FEATS, generator=draw(1))
+    given = drawn(model, sampler="ddim", steps=taken, noise=lambda step: x)
+    told, model.told = model.told, []
+    scheduler = DDIMScheduler(
+        steps, 0.00085, 0.012, "scaled_linear", clip_sample=False, set_alpha_to_one=ends_clean, steps_offset=offset
+    )
+    scheduler.set_timesteps(taken)
+    for t in scheduler.timesteps:
+        noise = model.denoise(x, t.expand(BATCH), guided().condition, torch.ones(BATCH, FRAMES, dtype=torch.bool))
+        x = scheduler.step(noise, t, x).prev_sample
+    assert told == scheduler.timesteps.tolist() == model.told
+    torch.testing.assert_close(given, x, atol=1e-5, rtol=0)
 
 
 def test_start_and_hook() -> None:

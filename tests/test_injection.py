@@ -81,3 +81,11 @@ def test_both_arms_have_equal_parameters() -> None:
     sizes = [sum(p.numel() for p in arm.parameters()) for arm in arms]
     assert sizes[0] == sizes[1]
     assert all(p.requires_grad for arm in arms for p in arm.parameters())
+
+
+@pytest.mark.parametrize("config", [Casim.Config(is_rectified=True), Fixed.Config(is_rectified=True)], ids=str)
+def test_rectified_projection_loses_negative_features(config: Casim.Config | Fixed.Config) -> None:
+    text, injection = ENCODER.encode(["walk then sit"]), build(config)
+    features = text.tokens if isinstance(config, Casim.Config) else text.pooled
+    assert (features < 0).any()
+    torch.testing.assert_close(injection(text).tokens, injection.projection(features.clamp_min(0)))

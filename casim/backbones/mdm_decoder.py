@@ -20,7 +20,7 @@ from casim.frame_denoiser import FrameDenoiser, FrameDenoiserConfig
 from casim.nn.attention import unless_full
 from casim.nn.positions import sinusoid
 from casim.nn.transformer import DecoderBlock
-from casim.types import Condition
+from casim.types import Condition, Space
 
 
 class MdmDecoder(FrameDenoiser):
@@ -36,7 +36,7 @@ class MdmDecoder(FrameDenoiser):
         time_policy: Literal["add", "concat"] = "add"
         """Time is added to every text token, or is one more token in front of them (MDM's DistilBERT option)."""
 
-    def __init__(self, config: Config, feats: int) -> None:
+    def __init__(self, config: Config, feats: Space) -> None:
         super().__init__(config, feats, DecoderBlock)
         self.config = config
 

@@ -18,7 +18,7 @@ from casim.frame_denoiser import FrameDenoiser, FrameDenoiserConfig
 from casim.nn.attention import unless_full
 from casim.nn.positions import sinusoid
 from casim.nn.transformer import EncoderBlock
-from casim.types import Condition
+from casim.types import Condition, Space
 
 
 class MdmEncoder(FrameDenoiser):
@@ -32,7 +32,7 @@ class MdmEncoder(FrameDenoiser):
         """Position of the first motion token; text tokens count from 0. None: right behind the padded text (MDM,
         CASIM); with text padded to the longest caption, outputs then depend on the other captions of the batch."""
 
-    def __init__(self, config: Config, feats: int) -> None:
+    def __init__(self, config: Config, feats: Space) -> None:
         super().__init__(config, feats, EncoderBlock)
         self.config = config
 

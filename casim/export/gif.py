@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ PAPER, GRID, SHADOW, TRAIL, INK, FAINT = (
     (30, 30, 34),
     (130, 130, 136),
 )
+CAPTIONS = ((0, 122, 92), (150, 60, 120), (146, 96, 0))
+"""Green, purple and ochre, taken in turn by the captions of a long motion: dark enough to read on paper."""
 SMOOTHING = 2
 """Drawn this many times larger, then averaged down: smooth edges."""
 BAR = 16
@@ -57,22 +60,42 @@ class Camera:
         return np.stack([0.5 * middle + right * scale, 0.8 * middle - up * scale, near], -1)
 
 
+@dataclass(frozen=True)
+class Caption:
+    """A text that is shown up to a frame, where the next one takes over."""
+
+    text: str
+    end: int
+    """One past its last frame."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the time line."""
+
+    start: int
+    end: int
+    colour: Colour
+
+
 def write_gif(
     path: Path,
     motions: Sequence[Float[np.ndarray, "_frames _joints xyz"]],
     fps: float,
     *,
-    text: str = "",
+    text: str | Sequence[Caption] = "",
     labels: Sequence[str] = (),
     camera: Camera | None = None,
 ) -> None:
     """Writes clips (metres, y up) side by side as one looping GIF; shorter clips hold their last frame.
 
     The camera follows each figure's smoothed path, the grid (half-metre squares) stays on the floor. The person's
-    left side is vermilion, the right side blue.
+    left side is vermilion, the right side blue. Captions are shown one after another, each in a colour that its
+    part of the time line has too.
 
     Raises:
-        ValueError: no clip, a clip of no known skeleton, or another number of labels than clips.
+        ValueError: no clip, a clip of no known skeleton, another number of labels than clips, or captions that do
+            not follow each other to the last frame.
     """
     if not motions:
         raise ValueError("no clip to draw: give at least one")
@@ -83,8 +106,15 @@ def write_gif(
     camera = camera or Camera()
     frames = max(map(len, motions))
     panels = [_Panel(np.asarray(joints, np.float64), camera, fps) for joints in motions]
-    header = _header(text, labels, camera.size * len(motions), len(motions))
-    images = [_page(header, panels, frame, frames, fps) for frame in range(frames)]
+    captions = [Caption(text, frames)] if isinstance(text, str) else list(text)
+    ends = [0, *(caption.end for caption in captions)]
+    if ends != sorted(set(ends)) or ends[-1] != frames:
+        raise ValueError(f"captions end at frames {ends[1:]}: they must follow each other to the end, {frames}")
+    inks = [INK] if isinstance(text, str) else [CAPTIONS[i % len(CAPTIONS)] for i in range(len(captions))]
+    headers = _headers(captions, inks, labels, camera.size * len(motions))
+    parts = [Part(a, b, ink) for (a, b), ink in zip(pairwise(ends), inks, strict=True)]
+    turns = zip(headers, parts, strict=True)
+    images = [_page(top, panels, parts, i, fps) for top, part in turns for i in range(part.start, part.end)]
     write_atomic(path, _encode(images, fps))
 
 
@@ -167,25 +197,38 @@ def _smooth(path: Float[np.ndarray, "frames xyz"], width: float) -> Float[np.nda
     return np.stack(columns, -1)
 
 
-def _header(text: str, labels: Sequence[str], width: int, panels: int) -> Image.Image:
-    """The prompt, centred and wrapped, then the panels' labels, then which colour is which side."""
+def _headers(
+    captions: Sequence[Caption], inks: Sequence[Colour], labels: Sequence[str], width: int
+) -> list[Image.Image]:
+    """One per caption: it, centred and wrapped, then the panels' labels, then which colour is which side."""
     font, bold, small = _font(15), _font(14, bold=True), _font(11)
-    lines = textwrap.wrap(text, max(12, int(width / 8.4)))
-    height = 10 + 20 * len(lines) + (22 if labels else 0) + 18
-    image = Image.new("RGB", (width, height), PAPER)
-    draw = ImageDraw.Draw(image)
-    for i, line in enumerate(lines):
-        draw.text((width / 2, 18 + 20 * i), line, fill=INK, font=font, anchor="mm")
-    for i, label in enumerate(labels):
-        centre = (i + 0.5) * width / panels
-        draw.text((centre, 20 + 20 * len(lines)), label, fill=INK, font=bold, anchor="mm")
-    draw.text((width - 52, height - 9), "left", fill=LEFT, font=small, anchor="rm")
-    draw.text((width - 10, height - 9), "right", fill=RIGHT, font=small, anchor="rm")
-    return image
+    wrapped = [textwrap.wrap(caption.text, max(12, int(width / 8.4))) for caption in captions]
+    rows = max(map(len, wrapped))
+    height = 10 + 20 * rows + (22 if labels else 0) + 18
+    images = []
+    for lines, ink in zip(wrapped, inks, strict=True):
+        image = Image.new("RGB", (width, height), PAPER)
+        draw = ImageDraw.Draw(image)
+        for i, line in enumerate(lines):
+            draw.text((width / 2, 18 + 20 * i), line, fill=ink, font=font, anchor="mm")
+        for i, label in enumerate(labels):
+            centre = (i + 0.5) * width / len(labels)
+            draw.text((centre, 20 + 20 * rows), label, fill=INK, font=bold, anchor="mm")
+        draw.text((width - 52, height - 9), "left", fill=LEFT, font=small, anchor="rm")
+        draw.text((width - 10, height - 9), "right", fill=RIGHT, font=small, anchor="rm")
+        images.append(image)
+    return images
 
 
-def _page(header: Image.Image, panels: "Sequence[_Panel]", frame: int, frames: int, fps: float) -> Image.Image:
-    size = panels[0].camera.size
+def _page(
+    header: Image.Image,
+    panels: "Sequence[_Panel]",
+    parts: "Sequence[Part]",
+    frame: int,
+    fps: float,
+) -> Image.Image:
+    """One picture; the time line has `parts` of the captions' colours, or one grey part that fills."""
+    size, frames = panels[0].camera.size, parts[-1].end
     image = Image.new("RGB", (size * len(panels), header.height + size + BAR), PAPER)
     image.paste(header, (0, 0))
     for i, panel in enumerate(panels):
@@ -193,9 +236,15 @@ def _page(header: Image.Image, panels: "Sequence[_Panel]", frame: int, frames: i
     draw = ImageDraw.Draw(image)
     for i in range(1, len(panels)):
         draw.line([(i * size, header.height), (i * size, header.height + size)], fill=GRID)
-    y, right = image.height - BAR // 2, image.width - 46
-    draw.line([(10, y), (right, y)], fill=GRID, width=3)
-    draw.line([(10, y), (10 + (right - 10) * (frame + 1) / frames, y)], fill=FAINT, width=3)
+    y, width = image.height - BAR // 2, image.width - 68
+    now = 10 + width * (frame + 1) / frames
+    for part in parts:
+        ends = [(10 + width * place / frames, y) for place in (part.start, part.end)]
+        draw.line(ends, fill=GRID if part.colour == INK else part.colour, width=3)
+    if parts[0].colour == INK:
+        draw.line([(10, y), (now, y)], fill=FAINT, width=3)
+    else:
+        _disc(draw, np.array([now, y]), 5.0, INK)
     draw.text((image.width - 8, y), f"{(frame + 1) / fps:.1f} s", fill=FAINT, font=_font(11), anchor="rm")
     return image
 

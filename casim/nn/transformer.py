@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -98,4 +99,36 @@ class Stack(nn.Module):
         """`x` through all blocks; the other arguments go to every block."""
         for block in self.blocks:
             x = block(x, *args, **options)
+        return self.norm(x)
+
+
+class SkipStack(Stack):
+    """A stack with long connections in the shape of a U (MLD): the last block also sees what the first one gave.
+
+    Of 2 k + 1 blocks, block k + i takes the output of block k - i beside that of its predecessor; a linear map
+    brings the two back to one width. All matrices begin as Xavier draws, as in the authors' code.
+    """
+
+    def __init__(
+        self, block: type[EncoderBlock], config: BlockConfig, layers: int, *, has_final_norm: bool
+    ) -> None:
+        if layers % 2 == 0:
+            raise ValueError(f"a stack with long connections has an odd number of layers, got {layers}; add one")
+        super().__init__(block, config, layers, has_final_norm=has_final_norm)
+        self.merges = nn.ModuleList(nn.Linear(2 * config.width, config.width) for _ in range(layers // 2))
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(
+        self, x: Float[Tensor, "batch queries width"], *args: Any, **options: Any
+    ) -> Float[Tensor, "batch queries width"]:
+        """`x` through all blocks; the other arguments go to every block."""
+        depth, seen = len(self.merges), []
+        for number, block in enumerate(self.blocks):
+            if number > depth:
+                x = self.merges[number - depth - 1](torch.cat([x, seen.pop()], -1))
+            x = block(x, *args, **options)
+            if number < depth:
+                seen.append(x)
         return self.norm(x)

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from rich.progress import Progress
 
-from casim import checkpoint, cli, record, tagger
+from casim import checkpoint, cli, record
 from casim.record import Measure
 from evaluators import embedder
 from evaluators.embed.guo import Guo

@@ -1,5 +1,8 @@
 """Word x frame tables: sub-words, markers, padding, patches, joint sequences; maps by hand and of models."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.alignment import Layout, motion_on_text, resample, stretch, text_layers, word_frames, word_matrix
+from casim import plugins
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.backbones.mdm_encoder import MdmEncoder
+from casim.backbones.mld import Mld
 from casim.nn.attention import record_attention
 from casim.types import SPECIAL, Condition, WordMap, frame_mask
 
@@ -74,23 +79,32 @@ def test_padded_tokens_belong_to_no_word() -> None:
     np.testing.assert_array_equal(matrix.sum(1), [[1] * 6, [1, 1, 1, 0, 0, 0]])
 
 
-@pytest.mark.parametrize("backbone", [MdmDecoder, MdmEncoder])
+@pytest.mark.parametrize(
+    "config",
+    [
+        MdmDecoder.Config(width=14, layers=2, heads=2, ff=11),
+        MdmEncoder.Config(width=14, layers=2, heads=2, ff=11),
+        Mld.Config(width=14, layers=3, heads=2, ff=11),
+        Mld.Config(width=14, layers=3, heads=2, ff=11, arch="decoder"),
+    ],
+    ids=["mdm_decoder", "mdm_encoder", "mld encoder", "mld decoder"],
+)
 @given(
     lengths=st.lists(st.integers(1, 13), min_size=2, max_size=2), patch=st.integers(1, 3), seed=st.integers(0, 99)
 )
-def test_words_and_sink_of_a_model_sum_to_one(backbone: type, lengths: list[int], patch: int, seed: int) -> None:
+def test_words_and_sink_of_a_model_sum_to_one(config: Any, lengths: list[int], patch: int, seed: int) -> None:
     torch.manual_seed(seed)
-    model = backbone(backbone.Config(width=14, layers=2, heads=2, ff=11, patch=patch), 5).eval()
+    model = plugins.build(replace(config, patch=patch), 5).eval()
     words, mask = [WAVES, SITS], frame_mask(lengths)
     condition = Condition(torch.randn(2, 6, 14), frame_mask([6, 3]))
     with torch.no_grad(), record_attention(model) as recorded:
         model.denoise(torch.randn(2, max(lengths), 5), torch.tensor([3, 900]), condition, mask)
     table = word_frames(recorded, words, mask, Layout(6, max(lengths), patch))
-    assert table.maps.shape == (2, 2, 3, max(lengths))
+    assert table.maps.shape == (2, config.layers, 3, max(lengths))
     total = table.maps.sum(2) + table.sink
     np.testing.assert_allclose(total, np.broadcast_to(mask.numpy()[:, None], total.shape), atol=1e-5)
     assert (table.maps[1, :, 1:] == 0).all()  # the second prompt has one word
-    is_cross = backbone is MdmDecoder
+    is_cross = isinstance(config, MdmDecoder.Config) or getattr(config, "arch", "") == "decoder"
     assert np.allclose(table.text_mass, 1, atol=1e-5) if is_cross else (table.text_mass < 1).all()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from casim import plugins
 from casim.checkpoint import load_into, load_tensors, save_tensors
-from casim.diffusion import DiffusionBackbone, DiffusionConfig
+from casim.diffusion import DiffusionBackbone
 from casim.guidance import Guided
 from casim.injection import Casim, ContextConfig, Fixed, Injection
 from casim.nn.attention import record_attention
@@ -36,7 +36,7 @@ TOY = {
     "ff": 17,
     "dropout": 0.0,
     "max_frames": 19,
-    "diffusion": DiffusionConfig(steps=4),
+    "time_width": 14,
 }
 ATOL = 1e-5
 
@@ -70,7 +70,12 @@ def draw(seed: int = 0) -> torch.Generator:
 def toy_config(name: str) -> Any:
     config_type = plugins.load(Backbone, PACKAGE, name).Config
     known = {field.name for field in fields(config_type)}
-    return config_type(**{key: value for key, value in TOY.items() if key in known})
+    toy = {key: value for key, value in TOY.items() if key in known}
+    if "has_skips" in known:  # first, middle and last
+        toy["layers"] = 3
+    if "diffusion" in known:  # the model's own, but short
+        toy["diffusion"] = replace(config_type().diffusion, steps=4)
+    return config_type(**toy)
 
 
 def arm(name: str, injection: str = "casim", **changes: Any) -> Arm:
@@ -296,6 +301,13 @@ def test_more_frames_than_trained_for(name: str) -> None:
 
 
 @every_diffusion
+def test_codes_are_refused(name: str) -> None:
+    kind = plugins.load(Backbone, PACKAGE, name)
+    with pytest.raises(ValueError, match=r"denoises vectors, not codes \(groups of 512\); use .*motion_vae"):
+        kind(toy_config(name), (512,))
+
+
+@every_diffusion
 @every_injection
 def test_recorded_attention(name: str, injection: str) -> None:
     """Recording leaves the output alone; rows sum to one; padded words and frames get nothing."""
@@ -312,8 +324,10 @@ def test_recorded_attention(name: str, injection: str) -> None:
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
         kind = module.rpartition(".")[2]
         mask = keys[kind]
-        if weights.shape[-1] == cond.shape[1] + FRAMES:
+        if weights.shape[-1] >= cond.shape[1] + FRAMES:
             mask = torch.cat([cond, batch.mask], 1)
+        if weights.shape[-1] == mask.shape[1] + 1:  # a time token in front
+            mask = nn.functional.pad(mask, (1, 0), value=True)
         hidden = ~mask[:, None, None].expand_as(weights)
         assert not weights[hidden].any()
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from bodies import write_joint_folder
 
-from casim import checkpoint, cli, prepare, record
+from casim import checkpoint, cli, record
 from casim.data.choreography import Choreography
+from casim.prepare.__main__ import COMMANDS as PREPARE
 from casim.text.minilm import MiniLM
 from evaluators import caption_similarity, embedder, real_retrieval
 from evaluators.actor import ActorConfig
@@ -139,10 +140,7 @@ def prepared(tmp_path_factory):
     """Two captioned clips and their mirrors to train on, one and its mirror to test."""
     folder = tmp_path_factory.mktemp("data")
     joints = write_joint_folder(folder / "joints")
-    assert (
-        cli.run(prepare.COMMANDS, ["joints", str(joints), "--out", str(folder / "made"), "--converter", "fixed"])
-        == 0
-    )
+    assert cli.run(PREPARE, ["joints", str(joints), "--out", str(folder / "made"), "--converter", "fixed"]) == 0
     return folder / "made"
 
 

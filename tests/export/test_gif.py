@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from casim.export.gif import LEFT, RIGHT, Camera, write_gif
+from casim.export.gif import CAPTIONS, LEFT, RIGHT, Camera, Caption, write_gif
 from casim.skeleton import SKELETONS
 
 SMALL = Camera(size=120)
@@ -87,3 +87,27 @@ def test_bad_lists_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 labels for 2 clips"):
         write_gif(tmp_path / "clip.gif", [_standing(2)] * 2, 20.0, labels=["one"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_captions_take_turns_in_their_colours(tmp_path: Path) -> None:
+    """Each is written above the figure while it is shown; the time line has all colours all the time."""
+    captions = [Caption("a person walks", 4), Caption("waves", 9), Caption("sits down", 13), Caption("again", 14)]
+    write_gif(tmp_path / "clip.gif", [_standing(14)], 20.0, text=captions, camera=SMALL)
+    ends = [caption.end for caption in captions]
+    with Image.open(tmp_path / "clip.gif") as image:
+        for frame in range(14):
+            image.seek(frame)
+            page = image.convert("RGB")
+            top, line = page.crop((0, 0, page.width, 30)), page.crop((0, page.height - 16, page.width, page.height))
+            shown = CAPTIONS[sum(end <= frame for end in ends) % 3]
+            assert _count(top, shown) > 20, frame
+            assert all(_count(top, colour) == 0 for colour in CAPTIONS if colour != shown), frame
+            assert all(_count(line, colour) > 5 for colour in CAPTIONS), frame
+
+
+@pytest.mark.parametrize("ends", [(3,), (5, 3, 13), (4, 4, 13), (0, 13), (4, 14), ()])
+def test_captions_must_follow_each_other_to_the_end(tmp_path: Path, ends: tuple[int, ...]) -> None:
+    captions = [Caption("walk", end) for end in ends]
+    with pytest.raises(ValueError, match="must follow each other to the end, 13"):
+        write_gif(tmp_path / "clip.gif", [_standing(13)], 20.0, text=captions, camera=SMALL)
+    assert not list(tmp_path.iterdir())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from casim.nn.transformer import BlockConfig, DecoderBlock, EncoderBlock, Stack
+from casim.nn.transformer import BlockConfig, DecoderBlock, EncoderBlock, SkipStack, Stack
 
 BATCH, QUERIES, KEYS, WIDTH, HEADS, FF, LAYERS = 2, 5, 7, 22, 11, 13, 3
 ATOL = 1e-5
@@ -72,3 +72,26 @@ def test_decoder_equals_torch(is_pre_norm: bool, has_final_norm: bool, causal: b
     )
     given = ours(x, context, mask=mask, context_mask=context_mask, causal=causal)
     torch.testing.assert_close(given[mask], expected[mask], atol=ATOL, rtol=0)
+
+
+@pytest.mark.parametrize("layers", [1, 3, 5])
+@pytest.mark.parametrize("is_decoder", [False, True])
+def test_long_connections_pair_first_with_last(layers: int, is_decoder: bool) -> None:
+    """The equation block by block: block depth + i sees the outputs of its predecessor and of block depth - i."""
+    block = DecoderBlock if is_decoder else EncoderBlock
+    stack = SkipStack(block, BlockConfig(WIDTH, HEADS, FF, 0.0), layers, has_final_norm=True).eval()
+    x = torch.randn(BATCH, QUERIES, WIDTH)
+    context = (torch.randn(BATCH, KEYS, WIDTH),) if is_decoder else ()
+    depth, outputs = layers // 2, []
+    y = x
+    for number in range(layers):
+        if number > depth:
+            y = stack.merges[number - depth - 1](torch.cat([y, outputs[layers - 1 - number]], -1))
+        y = stack.blocks[number](y, *context)
+        outputs.append(y)
+    torch.testing.assert_close(stack(x, *context), stack.norm(y))
+
+
+def test_long_connections_need_a_middle() -> None:
+    with pytest.raises(ValueError, match="odd number of layers, got 4; add one"):
+        SkipStack(EncoderBlock, BlockConfig(WIDTH, HEADS, FF), 4, has_final_norm=True)
