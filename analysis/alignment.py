@@ -70,6 +70,29 @@ def text_layers(recorded: Mapping[str, Tensor]) -> list[str]:
     return names
 
 
+def rollout(recorded: Mapping[str, Float[Tensor, "batch heads queries keys"]]) -> dict[str, Tensor]:
+    """Attention rollout (Abnar and Zuidema 2020): what flows from text to motion through all layers, as one map.
+
+    Heads are averaged and half of every layer passes its residual on. With cross-attention, what the motion tokens
+    took from text in earlier layers is mixed among them by self-attention in later ones (as in Chefer et al. 2021).
+    Gives one entry that `word_frames` reads like any other.
+    """
+    kind = text_layers(recorded)[0].rpartition(".")[2]
+    is_cross = kind.endswith(CROSS)
+    flow: Tensor | None = None
+    for name, weights in recorded.items():
+        mean = weights.float().mean(1)
+        if name.endswith(CROSS):
+            flow = mean if flow is None else (flow + mean) / 2
+        elif not is_cross:
+            own = torch.eye(mean.shape[-1], device=mean.device)
+            flow = (own + mean) / 2 @ (own if flow is None else flow)
+        elif flow is not None and mean.shape[-1] == flow.shape[1]:
+            flow = (flow + mean @ flow) / 2
+    assert flow is not None  # text_layers found one
+    return {f"rollout.{kind}": flow[:, None]}
+
+
 def motion_on_text(
     weights: Float[Tensor, "batch heads queries keys"], layout: Layout
 ) -> tuple[Float[Tensor, "batch heads tokens columns"], Float[Tensor, "batch heads tokens"]]:

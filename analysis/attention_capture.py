@@ -7,14 +7,14 @@ so that memory does not grow with heads, tokens or denoising steps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.alignment import Layout, WordFrames, word_frames
+from analysis.alignment import Layout, WordFrames, rollout, word_frames
 from casim.diffusion import DiffusionBackbone, Step, normal
 from casim.injection import Fixed
 from casim.nn.attention import record_attention
@@ -33,12 +33,15 @@ class Choice:
     """Noise steps of the training schedule: 0 is hardly any noise, the last pure noise."""
     layer: int | None = None
     head: int | None = None
+    weighting: Literal["raw", "value norm", "rollout"] = "raw"
+    """Weights as they are, weighted by the norm of what each token contributes (Kobayashi et al. 2020), or rolled out
+    over all layers (Abnar and Zuidema 2020: one layer, no heads)."""
 
     def in_words(self) -> str:
         """The choice as a phrase for protocols."""
         layers = "all layers" if self.layer is None else f"layer {self.layer}"
         heads = "all heads" if self.head is None else f"head {self.head}"
-        return f"mean over noise steps {', '.join(map(str, self.steps))}, {layers} and {heads}"
+        return f"mean over noise steps {', '.join(map(str, self.steps))}, {layers} and {heads}{'' if self.weighting == 'raw' else f', {self.weighting}'}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def capture(
         generator = torch.Generator().manual_seed(seed * 100_003 + step)
         noise = normal(clips.motion.shape, generator, clips.motion.device)
         tables = [
-            _padded(_noised(model, _part(clips, rows), noise[rows], step, choice.head), words)
+            _padded(_noised(model, _part(clips, rows), noise[rows], step, choice), words)
             for rows in _batches(len(clips), after_batch)
         ]
         maps, sink, mass = (np.concatenate(p) for p in zip(*tables, strict=True))
@@ -145,7 +148,7 @@ def _part(clips: MotionBatch, rows: slice) -> MotionBatch:
     return MotionBatch(clips.motion[rows], clips.mask[rows], clips.texts[rows], clips.ids[rows])
 
 
-def _noised(model: TextToMotion, clips: MotionBatch, noise: Tensor, step: int, head: int | None) -> WordFrames:
+def _noised(model: TextToMotion, clips: MotionBatch, noise: Tensor, step: int, choice: Choice) -> WordFrames:
     """The table of one forward pass at one noise step."""
     backbone = check_has_map(model, "the model")
     clips, noise = clips.to(model.device), noise.to(model.device)
@@ -153,9 +156,11 @@ def _noised(model: TextToMotion, clips: MotionBatch, noise: Tensor, step: int, h
     condition = model.injection(text)
     t = torch.full((len(clips),), step)
     x_t = backbone.schedule.q_sample(clips.motion, t, noise)
-    with record_attention(backbone) as recorded:
+    with record_attention(backbone, by_norm=choice.weighting == "value norm") as recorded:
         backbone.denoise(x_t, t.to(model.device), condition, clips.mask)
-    return word_frames(recorded, text.words, clips.mask, _layout(model, text, clips.mask.shape[1]), head)
+    if choice.weighting == "rollout":
+        recorded = rollout(recorded)
+    return word_frames(recorded, text.words, clips.mask, _layout(model, text, clips.mask.shape[1]), choice.head)
 
 
 def _layout(model: TextToMotion, text: TextTokens, frames: int) -> Layout:

@@ -41,6 +41,8 @@ class Evidence:
     """What holds for every number: split, clips, noise, layers and heads."""
     how: Resampling = field(default_factory=Resampling)
     seed: int = 0
+    swaps: int = SWAPS
+    """Random swaps of prompts."""
 
     @property
     def groups(self) -> dict[str, Bool[np.ndarray, " clips"]]:
@@ -74,7 +76,7 @@ class Evidence:
         random = np.random.default_rng(self.seed)
         return {
             name: np.stack(
-                [s.clip_auc(s.swap_prompts(run.maps, self.spans, random), self.spans) for _ in range(SWAPS)]
+                [s.clip_auc(s.swap_prompts(run.maps, self.spans, random), self.spans) for _ in range(self.swaps)]
             )
             for name, run in self.runs.items()
         }
@@ -173,7 +175,7 @@ def _auc_parts(e: Evidence) -> Iterator[tuple[str, Measure]]:
         has_partner = ~np.isnan(e.null_auc["prompt swap"])
         observed = float(np.nanmean(np.where(has_partner, e.auc, np.nan)))
         words = (
-            f"one-sided p of the mean AUC against {SWAPS} swaps of prompts of equal length; at least 1/{SWAPS + 1}"
+            f"one-sided p of the mean AUC against {e.swaps} swaps of prompts of equal length; at least 1/{e.swaps + 1}"
         )
         measure = Measure(value=s.permutation_p(observed, draws), n=len(draws), unit="p", higher_is_better=False)
         yield f"{e.arm}/auc/swap_p", measure.model_copy(update={"protocol": f"{words}; {e.protocol}"})

@@ -7,7 +7,7 @@ by text order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -59,6 +59,14 @@ class Spans:
         boundary = np.array([_boundary(a) for a in alignments]) / frames
         texts = tuple(a.words for a in alignments)
         return Spans(starts, ends, segments, is_content, frames, boundary, counts, texts)
+
+    def first(self, clips: int) -> "Spans":
+        """Those of the first clips."""
+        return Spans(**{field.name: getattr(self, field.name)[:clips] for field in fields(self)})
+
+    def only(self, words: Bool[np.ndarray, "clips words"]) -> "Spans":
+        """The same, but only `words` count as content."""
+        return replace(self, is_content=self.is_content & words)
 
     def inside(self, frames: int) -> Bool[np.ndarray, "clips words {frames}"]:
         """True where a word's interval covers a frame."""
@@ -162,7 +170,7 @@ def position_maps(maps: Maps, spans: Spans) -> Maps:
     words and are not the same; NaN where there is none. The clip's own map takes no part.
     """
     relative = resample(maps, spans.lengths, GRID)
-    weights = _partners(spans).astype(maps.dtype)
+    weights = equally_long(spans).astype(maps.dtype)
     partners = weights.sum(1)
     mean = np.einsum("ij,jwg->iwg", weights, relative) / np.maximum(partners, 1)[:, None, None]
     predicted = stretch(mean, spans.lengths, maps.shape[-1])
@@ -176,11 +184,8 @@ def template_maps(maps: Maps, spans: Spans) -> Maps:
     that action in all other clips whose captions name as many actions in the same order; NaN where there is none,
     and for words about no action. The clip's own map, words and intervals take no part.
     """
-    told = np.where(spans.is_content, spans.segments, -1)
-    belongs = told[:, None] == np.arange(told.max() + 1)[:, None]  # clips actions words
-    clause = np.einsum("caw,cwg->cag", belongs.astype(maps.dtype), resample(maps, spans.lengths, GRID))
-    clause = clause / np.maximum(belongs.sum(-1), 1)[..., None]
-    weights = _alike(told, spans).astype(maps.dtype)
+    told, clause = _clauses(resample(maps, spans.lengths, GRID), spans)
+    weights = (_alike(told) & _is_other_text(spans)).astype(maps.dtype)
     partners = weights.sum(1)
     mean = np.einsum("ij,jag->iag", weights, clause) / np.maximum(partners, 1)[:, None, None]
     by_word = np.take_along_axis(mean, np.maximum(told, 0)[..., None], axis=1)  # clips words grid
@@ -188,11 +193,35 @@ def template_maps(maps: Maps, spans: Spans) -> Maps:
     return np.where((partners[:, None] > 0)[..., None] & (told >= 0)[..., None], predicted, np.nan)
 
 
-def _alike(told: Int[np.ndarray, "clips words"], spans: Spans) -> Bool[np.ndarray, "clips clips"]:
-    """True where another clip's caption names as many actions in the same order and is another text."""
+def clause_means(
+    relative: Float[np.ndarray, "clips words points"], spans: Spans
+) -> Float[np.ndarray, "clips words points"]:
+    """For each word the mean map of its clause over all clips told alike, the clip itself included.
+
+    Words about no action keep their own mean level.
+    """
+    told, clause = _clauses(relative, spans)
+    weights = _alike(told).astype(relative.dtype)
+    mean = np.einsum("ij,jag->iag", weights / weights.sum(1, keepdims=True), clause)
+    by_word = np.take_along_axis(mean, np.maximum(told, 0)[..., None], axis=1)
+    return np.where(told[..., None] >= 0, by_word, relative.mean(-1, keepdims=True))
+
+
+def _clauses(
+    relative: Float[np.ndarray, "clips words points"], spans: Spans
+) -> tuple[Int[np.ndarray, "clips words"], Float[np.ndarray, "clips actions points"]]:
+    """The action that each content word is about (-1: none), and the mean map of the words about each action."""
+    told = np.where(spans.is_content, spans.segments, -1)
+    belongs = told[:, None] == np.arange(told.max() + 1)[:, None]  # clips actions words
+    clause = np.einsum("caw,cwg->cag", belongs.astype(relative.dtype), relative)
+    return told, clause / np.maximum(belongs.sum(-1), 1)[..., None]
+
+
+def _alike(told: Int[np.ndarray, "clips words"]) -> Bool[np.ndarray, "clips clips"]:
+    """True where another clip's caption names as many actions in the same order."""
     orders = [" ".join(map(str, dict.fromkeys(row[row >= 0].tolist()))) for row in told]
     order = np.unique(orders, return_inverse=True)[1]
-    return (order[:, None] == order[None]) & _is_other_text(spans)
+    return order[:, None] == order[None]
 
 
 def swap_prompts(maps: Maps, spans: Spans, generator: np.random.Generator) -> Maps:
@@ -200,14 +229,14 @@ def swap_prompts(maps: Maps, spans: Spans, generator: np.random.Generator) -> Ma
 
     Brought to the clip's length; NaN where no other caption has as many words.
     """
-    partners = _partners(spans)
+    partners = equally_long(spans)
     keys = np.where(partners, generator.random(partners.shape), -1)
     donor = keys.argmax(1)
     swapped = stretch(resample(maps, spans.lengths, GRID)[donor], spans.lengths, maps.shape[-1])
     return np.where((partners.sum(1) > 0)[:, None, None], swapped, np.nan)
 
 
-def _partners(spans: Spans) -> Bool[np.ndarray, "clips clips"]:
+def equally_long(spans: Spans) -> Bool[np.ndarray, "clips clips"]:
     """True where another clip's caption has as many words and is another text."""
     return (spans.words[:, None] == spans.words[None]) & _is_other_text(spans)
 

@@ -48,6 +48,8 @@ class Attention(nn.Module):
 
     recorder: Callable[[Weights], None] | None = None
     """Receives the weights of every call; set by `record_attention`."""
+    by_norm: bool = False
+    """What is recorded is weighted by the norm of what each key contributes; set by `record_attention`."""
     change: Callable[[Weights], Weights] | None = None
     """Gives the weights that are used in place of those computed; set by `changed_attention`."""
 
@@ -84,9 +86,15 @@ class Attention(nn.Module):
             if self.change is not None:
                 weights = self.change(weights)
             if self.recorder is not None:
-                self.recorder(weights.detach())
+                self.recorder(self._contributions(weights, values).detach() if self.by_norm else weights.detach())
             gathered = dropout(weights.to(values.dtype), rate) @ values
         return self.out_proj(rearrange(gathered, "batch heads queries part -> batch queries (heads part)"))
+
+    def _contributions(self, weights: Weights, values: Float[Tensor, "batch heads keys part"]) -> Weights:
+        """The norm of what each key adds to the output through each head, as a share of the row's sum."""
+        outward = rearrange(self.out_proj.weight, "width (heads part) -> heads part width", heads=self.heads)
+        added = weights * (values @ outward).norm(dim=-1)[:, :, None].float()
+        return added / added.sum(-1, keepdim=True).clamp_min(torch.finfo(added.dtype).tiny)
 
     def _project(
         self, x: Float[Tensor, "batch queries width"], context: Float[Tensor, "batch keys width"] | None
@@ -124,13 +132,18 @@ def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -
 
 
 @contextmanager
-def record_attention(model: nn.Module, reduce: Reduce = last) -> Iterator[dict[str, Any]]:
+def record_attention(
+    model: nn.Module, reduce: Reduce = last, *, by_norm: bool = False
+) -> Iterator[dict[str, Any]]:
     """The post-softmax weights that the model really uses inside the `with` block, as {module name: weights}.
 
     Every `Attention` of `model` computes its softmax explicitly meanwhile and uses these very weights (before
     dropout, so that rows sum to one). `reduce` folds each call into what is kept, so that memory does not grow
     with denoising steps: `last` (default), `running_mean`, or your own. With classifier-free guidance the first
     half of the batch is the conditional pass.
+
+    `by_norm` gives instead the norm-based weights of Kobayashi et al. (2020): a key that is much attended to but
+    whose value is close to zero adds nothing. Rows sum to one too.
     """
     kept: dict[str, Any] = {}
     calls: dict[str, int] = {}
@@ -143,14 +156,14 @@ def record_attention(model: nn.Module, reduce: Reduce = last) -> Iterator[dict[s
         return receive
 
     modules = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
-    before = {name: module.recorder for name, module in modules.items()}
+    before = {name: (module.recorder, module.by_norm) for name, module in modules.items()}
     for name, module in modules.items():
-        module.recorder = receiver(name)
+        module.recorder, module.by_norm = receiver(name), by_norm
     try:
         yield kept
     finally:
         for name, module in modules.items():
-            module.recorder = before[name]
+            module.recorder, module.by_norm = before[name]
 
 
 @contextmanager
