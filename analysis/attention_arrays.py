@@ -5,32 +5,15 @@ The names of the arrays are listed in `analysis.attention_probe`.
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import Bool
 
 from analysis import statistics as s
-from analysis.attention_capture import Choice, capture
+from analysis.attention_capture import Choice
+from analysis.attention_clips import Examples, motions
 from analysis.attention_results import Evidence
-from casim.text_to_motion import TextToMotion
-from casim.types import Clips, MotionBatch
-
-
-@dataclass(frozen=True)
-class Examples:
-    """The clips that are kept whole, and the model that generates from their captions."""
-
-    model: TextToMotion
-    split: Clips
-    items: Sequence[int]
-    """Places of the clips in the split."""
-    clips: MotionBatch
-    chosen: Sequence[int]
-    """Rows of `clips` to keep."""
 
 
 def choose_examples(kinds: Sequence[str], is_reversed: Bool[np.ndarray, " clips"], count: int) -> list[int]:
@@ -53,7 +36,7 @@ def arrays(evidence: Evidence, examples: Examples, choice: Choice, seed: int) ->
     content: dict[str, Any] = {
         "examples": np.array(len(examples.chosen)),
         "steps": np.array(evidence.steps),
-        "fps": np.array(examples.model.spec.fps),
+        "fps": np.array(next(iter(examples.models.values())).spec.fps),
         "clips/id": np.array(examples.clips.ids),
         "clips/kind": np.array(evidence.kinds),
         "clips/is_reversed": evidence.is_reversed,
@@ -76,7 +59,7 @@ def arrays(evidence: Evidence, examples: Examples, choice: Choice, seed: int) ->
         content |= {f"example{number}/{name}": value.astype(np.float16) for name, value in found.items()}
         content |= {f"example{number}/{k}": v for k, v in _caption(evidence, examples, row, words).items()}
     if examples.chosen:
-        content |= _motions(examples, evidence, choice, seed)
+        content |= motions(examples, evidence.spans, choice, seed)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **content)
     return buffer.getvalue()
@@ -102,22 +85,3 @@ def _caption(evidence: Evidence, examples: Examples, row: int, words: int) -> di
         "segments": spans.segments[row, :words],
         "is_content": spans.is_content[row, :words],
     }
-
-
-def _motions(examples: Examples, evidence: Evidence, choice: Choice, seed: int) -> dict[str, np.ndarray]:
-    """Real and generated motions of the examples, and the map of the generated ones."""
-    model, rows = examples.model, list(examples.chosen)
-    clips = examples.split.batch([examples.items[row] for row in rows])
-    motion = model.sample(clips.texts, clips.lengths.tolist(), seed=seed)
-    motion = F.pad(motion, (0, 0, 0, clips.mask.shape[1] - motion.shape[1]))  # as wide as the clips are padded
-    maps = capture(model, replace(clips, motion=motion.cpu()), choice, seed).maps
-    real = model.joints(clips.motion.to(model.device))
-    with torch.no_grad():
-        generated = model.joints(motion)
-    found: dict[str, np.ndarray] = {}
-    for number, row in enumerate(rows):
-        words, frames = int(evidence.spans.words[row]), int(evidence.spans.lengths[row])
-        found[f"example{number}/real"] = real[number, :frames].cpu().numpy().astype(np.float16)
-        found[f"example{number}/generated"] = generated[number, :frames].cpu().numpy().astype(np.float16)
-        found[f"example{number}/generated_map"] = maps[number, :words, :frames].astype(np.float16)
-    return found

@@ -39,7 +39,7 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 `config`: `{"protocol": {"text", "split", "steps", "samples", "seed", ...}, "runs": {RUN: its config}, "arm": ARM,
 "notes": [...]}`.
 
-`arrays.npz` (about 6 examples, `i` from 0; `steps` are the captured noise steps, high to low):
+`arrays.npz` (about 10 examples, `i` from 0; `steps` are the captured noise steps, high to low):
 
 - `examples` int: their number; `steps` int [steps]; `fps` float.
 - `example{i}/prompt`, `/id`, `/kind` str; `/is_reversed` bool; `/words` str [words].
@@ -49,8 +49,12 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
   column sums to 1 less `example{i}/sink` float16 [frames].
 - `example{i}/map_steps` float16 [steps, words, frames]; `example{i}/position_map` float16 [words, frames]: the
   null's map.
-- `example{i}/real`, `example{i}/generated` float16 [frames, joints, 3] metres; `example{i}/generated_map` float16
-  [words, frames]: the map of the generated motion, noised in the same way.
+- `tracks/run`, `tracks/arm` str [tracks], `tracks/seed` int [tracks]: the runs that generate the examples, the
+  measured ones first, then those given with `--pooled`.
+- `example{i}/real` float16 [frames, joints, 3], `example{i}/motions` float16 [tracks, frames, joints, 3]: metres;
+  every run starts from the same noise.
+- `example{i}/heads` uint8 [runs, layers, heads, words, frames]: attention of every measured run on its own motion,
+  noised in the same way; times `example{i}/heads_unit` float32 it is a share.
 - `clips/id` str [clips], `clips/kind` str, `clips/is_reversed` bool, `clips/auc`, `clips/auc_position`,
   `clips/auc_untrained` float32 [clips] (mean over runs; NaN where a clip has no word that the statistic can use).
 - `boundary/true` float32 [pairs] share of the clip, `boundary/found` float32 [steps, pairs],
@@ -70,8 +74,9 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from analysis.attention_arrays import Examples, arrays, choose_examples
+from analysis.attention_arrays import arrays, choose_examples
 from analysis.attention_capture import Captured, Choice, batches, capture, check_has_map, check_steps
+from analysis.attention_clips import Examples
 from analysis.attention_map import Drawing, draw
 from analysis.attention_results import Evidence, measures
 from analysis.attention_tables import show
@@ -85,7 +90,7 @@ from evaluators.intervals import Resampling
 NAME = "attention_probe"
 NOTHING = Drawing()
 ARRAYS = "arrays.npz"
-BUNDLED_ARM = "choreography_casim"
+BUNDLED_ARM, BUNDLED_POOLED = "choreography_casim", "choreography_fixed"
 KINDS = ("pair", "triple")
 NOTES = (
     "Attention is taken from the conditional pass alone, after the softmax, with every special token kept: words "
@@ -104,13 +109,15 @@ class Config:
 
     runs: Annotated[tuple[str, ...], cli.POSITIONAL] = ()
     """Folders or names of token-level runs of one recipe; none: the bundled ones."""
+    pooled: tuple[str, ...] = ()
+    """Fixed-length runs whose motions are shown beside those of `runs`; none: the bundled ones, if `runs` is empty."""
     split: str = "held_out"
     """Dataset split: held_out (pairs of actions never seen together) or test (seen pairs)."""
     samples: int = 300
     """Clips with two or three actions in sequence, drawn from the split; all if it has fewer."""
     steps: tuple[int, ...] = (900, 700, 400, 100, 10)
     """Noise steps of the training schedule: 0 is clean, the last (999) pure noise."""
-    examples: int = 6
+    examples: int = 10
     """Clips kept with their maps and motions for figures and players."""
     seed: int = 0
     """Seed of noise, of the untrained models and of the choice of clips."""
@@ -160,7 +167,10 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     """
     config, folder = config.settled(), _folder(config)
     runs = find_runs(config.runs)
-    models = {name: TextToMotion.load(path, config.device) for name, path in runs.items()}
+    beside = find_pooled(config)
+    models, pooled = (
+        {name: TextToMotion.load(path, config.device) for name, path in named.items()} for named in (runs, beside)
+    )
     arm = _check(models, config)
     if (folder / record.FILE).exists() and (name := record.load(folder).name) != NAME:
         raise ValueError(f"{folder} holds the record of {name}; give --out another folder")
@@ -177,7 +187,7 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
         device=config.device,
         threads=torch.get_num_threads(),
     )
-    for path in runs.values():
+    for path in (*runs.values(), *beside.values()):
         weights = record.sha256(path / checkpoint.WEIGHTS)
         written.inputs[record.relative(path)] = record.Source(run=record.relative(path), sha256=weights)
     with record.opened(written, folder):
@@ -185,7 +195,7 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
         written.results = measures(evidence)
         written.results |= verdict(written.results, arm)
         chosen = choose_examples(evidence.kinds, evidence.is_reversed, config.examples)
-        made = Examples(first, split, items, clips, chosen)
+        made = Examples(models, pooled, split, items, clips, chosen)
         record.write_atomic(folder / ARRAYS, arrays(evidence, made, Choice(config.steps), config.seed))
         record.attach(written, folder, folder / ARRAYS)
     return written
@@ -197,14 +207,30 @@ def find_runs(names: Sequence[str] = ()) -> dict[str, Path]:
     Raises:
         ValueError: unknown run, two of one name, or none is bundled.
     """
-    bundled = [name for name in checkpoint.runs() if name.rpartition("_seed")[0] == BUNDLED_ARM]
-    if not (names := tuple(names) or tuple(bundled)):
+    if not (names := tuple(names) or _bundled(BUNDLED_ARM)):
         raise ValueError("no bundled runs are installed; name a run: python -m analysis.attention_probe RUN ...")
     folders = [checkpoint.find_run(name).resolve() for name in names]
     found = {folder.name: folder for folder in folders}
     if len(found) < len(folders):
         raise ValueError(f"two runs have the same folder name among {', '.join(names)}; name each run once")
     return found
+
+
+def find_pooled(config: Config) -> dict[str, Path]:
+    """Folders of the runs whose motions stand beside, by the name of the folder.
+
+    Raises:
+        ValueError: unknown run, or one that is also measured.
+    """
+    names = config.pooled or (() if config.runs else _bundled(BUNDLED_POOLED))
+    found = {(folder := checkpoint.find_run(name).resolve()).name: folder for name in names}
+    if twice := sorted(set(found) & set(find_runs(config.runs))):
+        raise ValueError(f"{twice[0]} is measured already; --pooled names fixed-length runs to stand beside")
+    return found
+
+
+def _bundled(arm: str) -> tuple[str, ...]:
+    return tuple(name for name in checkpoint.runs() if name.rpartition("_seed")[0] == arm)
 
 
 def _check(models: Mapping[str, TextToMotion], config: Config) -> str:
@@ -288,7 +314,9 @@ def _protocol(config: Config, clips: MotionBatch) -> dict[str, Any]:
         f"model (seed {config.seed}); 95% intervals from {config.resamples} two-way bootstrap replicates over "
         "clips x training seeds"
     )
-    settings = {name: value for name, value in asdict(config).items() if name not in ("runs", "out", "device")}
+    settings = {
+        name: value for name, value in asdict(config).items() if name not in ("runs", "pooled", "out", "device")
+    }
     return {"text": text, **settings, "clips": len(clips)}
 
 

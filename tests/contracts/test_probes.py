@@ -66,9 +66,12 @@ def test_a_probe_runs_on_toy_models_and_writes_a_valid_record(
 @pytest.fixture(scope="module")
 def attention(runs: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("attention")
-    config = attention_probe.Config(runs=runs, out=out, steps=(900, 10), samples=29, examples=5, resamples=50)
+    pooled = (str(toy(out / "pooled", 2, Fixed.Config(), recipe="fixed")),)
+    config = attention_probe.Config(
+        runs, pooled, out=out / "probe", steps=(900, 10), samples=29, examples=5, resamples=50
+    )
     attention_probe.run(config)
-    return out
+    return out / "probe"
 
 
 def test_random_weights_get_no_verdict_of_meaning(attention: Path) -> None:
@@ -104,8 +107,12 @@ def test_the_arrays_are_what_the_docstring_promises(attention: Path) -> None:
         assert len(stored[f"example{i}/words"]) == len(stored[f"example{i}/starts"]) == words
         assert len(str(stored[f"example{i}/prompt"]).split()) == words
         assert stored[f"example{i}/map_steps"].shape == (2, words, frames)
-        assert stored[f"example{i}/generated_map"].shape == (words, frames)
-        assert stored[f"example{i}/real"].shape == stored[f"example{i}/generated"].shape == (frames, 22, 3)
+        assert stored[f"example{i}/heads"].shape == (2, 2, 2, words, frames)  # runs, layers, heads
+        assert stored[f"example{i}/real"].shape == (frames, 22, 3)
+        assert stored[f"example{i}/motions"].shape == (3, frames, 22, 3)
+        shares = stored[f"example{i}/heads"].astype(float) * stored[f"example{i}/heads_unit"]
+        assert 0 < shares.sum(-2).max() < 1.02
+        assert not np.array_equal(stored[f"example{i}/motions"][0], stored[f"example{i}/motions"][2])
         total = stored[f"example{i}/map"].astype(float).sum(0) + stored[f"example{i}/sink"]
         np.testing.assert_allclose(total, 1, atol=0.01)
         mean = stored[f"example{i}/map_steps"].astype(float).mean(0)
@@ -113,6 +120,8 @@ def test_the_arrays_are_what_the_docstring_promises(attention: Path) -> None:
     pairs = len(stored["boundary/true"])
     assert stored["boundary/found"].shape == (2, pairs)
     assert (stored["clips/kind"] == "pair").sum() == pairs
+    assert stored["tracks/arm"].tolist() == ["casim", "casim", "fixed"]
+    assert stored["tracks/seed"].tolist() == [0, 1, 2]
 
 
 def test_the_same_seed_gives_the_same_numbers(runs: tuple[str, ...], attention: Path, tmp_path: Path) -> None:
@@ -123,7 +132,7 @@ def test_the_same_seed_gives_the_same_numbers(runs: tuple[str, ...], attention: 
 def test_an_encoder_reports_its_mass_on_text(tmp_path: Path) -> None:
     folder = toy(tmp_path / "enc", 0, backbone=MdmEncoder.Config(**SIZE))
     config = attention_probe.Config(
-        (str(folder),), out=tmp_path / "out", steps=(400, 10), samples=11, examples=1, resamples=20
+        runs=(str(folder),), out=tmp_path / "out", steps=(400, 10), samples=11, examples=1, resamples=20
     )
     assert 0 < attention_probe.run(config).results["casim/text_mass"].value < 1
 
@@ -169,6 +178,7 @@ def test_layers_and_heads_can_be_chosen(runs: tuple[str, ...], tmp_path: Path) -
         (["RUN", "RUN"], "same folder name"),
         (["RUN", "--samples", "1"], "samples must be at least 2"),
         (["FIXED"], "one pooled token"),
+        (["RUN", "--pooled", "RUN"], "measured already"),
         (["--run", "FIXED", "--prompt", "waves"], "one pooled token"),
         (["RUN", "OTHER"], "no seeds of one arm"),
         (["RUN", "--device", "abacus"], "no device 'abacus' here"),
