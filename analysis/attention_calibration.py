@@ -118,7 +118,10 @@ class Null:
         """Evidence as the probe gathers it, of maps without meaning at two noise steps."""
 
         def runs() -> dict[str, Captured]:
-            return {name: _captured([source.draw(random) for _ in range(2)]) for name, source in zip(self.study.models, sources, strict=True)}
+            return {
+                name: _captured([source.draw(random) for _ in range(2)])
+                for name, source in zip(self.study.models, sources, strict=True)
+            }
 
         alignment = self.study.clips.alignment or ()
         flags, kinds = np.array([a.is_reversed for a in alignment]), tuple(a.kind for a in alignment)
@@ -154,7 +157,9 @@ def captures(study: Study, simulations: int) -> int:
 def _rate(study: Study, name: str, hits: Sequence[bool]) -> Measure:
     test = binomtest(sum(hits), len(hits))
     interval = test.proportion_ci(method="wilson")
-    words = f"false-positive rate in {len(hits)} simulations at the 5% level: {WORDS[name]}; not evidence by itself "
+    words = (
+        f"false-positive rate in {len(hits)} simulations at the 5% level: {WORDS[name]}; not evidence by itself "
+    )
     return Measure(
         value=float(test.statistic),
         interval=(float(interval.low), float(interval.high)),

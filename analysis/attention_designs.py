@@ -64,7 +64,9 @@ def _aucs(study: Study, split: ChoreographyClips) -> Entries:
         own = _auc(study, study.clips, is_side=True) if is_side else plain
         difference = auc - own
         yield from study.mean(f"design/{made.name}/auc", auc, words)
-        yield from study.mean(f"design/{made.name} less plain/auc", difference, f"{words}; less the clips' own captions")
+        yield from study.mean(
+            f"design/{made.name} less plain/auc", difference, f"{words}; less the clips' own captions"
+        )
         if made.name == "nonsense":
             said = "word-to-frame AUC of the clips' own captions less that of made-up words in the same places"
             yield from study.mean("design/content", -difference, said, True)

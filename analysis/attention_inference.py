@@ -47,9 +47,7 @@ def captures(study: Study) -> int:
     return len(study.models) * (1 + max(text_modules(first.backbone).values()))
 
 
-def word_table(
-    maps: Sequence[np.ndarray], spans: Spans, is_reversed: Sequence[bool], seed: int
-) -> pd.DataFrame:
+def word_table(maps: Sequence[np.ndarray], spans: Spans, is_reversed: Sequence[bool], seed: int) -> pd.DataFrame:
     """One row per clip, informative word, run, and own or swapped map; words without a partner are left out."""
     random = np.random.default_rng(seed)
     kinds = word_kinds(spans)
@@ -60,7 +58,9 @@ def word_table(
         for is_own, auc in zip((1, 0), pair, strict=True):
             values = {"auc": auc[clip, word], "is_own": is_own, "run": run, "clip": clip}
             values["place"] = (word + 0.5) / spans.words[clip] - 0.5
-            values["kind"] = [next(name for name, rows in kinds.items() if rows[c, w]) for c, w in zip(clip, word, strict=True)]
+            values["kind"] = [
+                next(name for name, rows in kinds.items() if rows[c, w]) for c, w in zip(clip, word, strict=True)
+            ]
             values["length"] = (spans.words[clip] - spans.words.mean()) / max(float(spans.words.std()), 1e-12)
             values["is_reversed"] = np.asarray(is_reversed, int)[clip]
             rows.append(pd.DataFrame(values))
@@ -90,8 +90,16 @@ def _mixed(study: Study, table: pd.DataFrame) -> Entries:
         row = effects.loc[effect]
         interval = (float(row["low"]), float(row["high"]))
         better = True if name == "trained" else None
-        yield f"mixed/{name}", Measure(
-            value=float(row["value"]), interval=interval, n=n, unit="AUC", higher_is_better=better, protocol=words
+        yield (
+            f"mixed/{name}",
+            Measure(
+                value=float(row["value"]),
+                interval=interval,
+                n=n,
+                unit="AUC",
+                higher_is_better=better,
+                protocol=words,
+            ),
         )
     p = float(effects.loc["is_own", "p"])
     yield "mixed/p", Measure(value=p, n=n, unit="p", higher_is_better=False, protocol=f"Wald test; {words}")

@@ -85,7 +85,9 @@ def _compared(study: Study, name: str, groups: Sequence[Sequence[Captured]], spa
     jsd = np.stack([divergence(a, b, spans) for a, b in pairs])
     yield from study.mean(f"persistence/{name}/jsd", jsd, f"Jensen-Shannon divergence: {words}", False, "bits")
     top = np.stack([top_overlap(a.maps, b.maps, spans) for a, b in pairs])
-    yield from study.mean(f"persistence/{name}/top3", top, f"overlap of the {TOP} most attended words: {words}", True)
+    yield from study.mean(
+        f"persistence/{name}/top3", top, f"overlap of the {TOP} most attended words: {words}", True
+    )
     yield from _agreement(study, name, [[clause_centres(c.maps, spans) for c in group] for group in groups])
 
 
@@ -109,7 +111,9 @@ def _agreement(study: Study, name: str, groups: Sequence[Sequence[np.ndarray]]) 
     yield f"persistence/{name}/icc", study.measure(one, words, True, "ICC")
 
 
-def _centred(values: Float[np.ndarray, "clips actions conditions"]) -> Float[np.ndarray, "clips actions conditions"]:
+def _centred(
+    values: Float[np.ndarray, "clips actions conditions"],
+) -> Float[np.ndarray, "clips actions conditions"]:
     """Less the mean of the same action of all clips with as many actions."""
     number = (~np.isnan(values[..., 0])).sum(1)
     found = values.copy()

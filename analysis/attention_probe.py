@@ -64,7 +64,7 @@ The record of a drawn map (`--prompt`; `kind="probe"`, `name="attention_map"`): 
 artifacts `map.png`, `map.npz` (`map`, `map_steps`, `steps`, `words`, `prompt`, `sink`, `fps`, `generated`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,24 +74,28 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from analysis import attention_parts, event_signals
 from analysis.attention_arrays import arrays, choose_examples
-from analysis.attention_capture import Captured, Choice, batches, capture, check_has_map, check_steps
+from analysis.attention_capture import Captured, Choice, batches, capture
 from analysis.attention_clips import Examples
 from analysis.attention_map import Drawing, draw
+from analysis.attention_parts import PARTS, Ticker
 from analysis.attention_results import Evidence, measures
+from analysis.attention_runs import KINDS, arm_of, choose, find_pooled, find_runs
+from analysis.attention_study import Study
 from analysis.attention_tables import show
-from analysis.attention_verdict import verdict
+from analysis.attention_verdict import real_verdict, verdict
 from analysis.statistics import Spans
-from casim import checkpoint, cli, devices, record
+from casim import checkpoint, cli, devices, plugins, record
+from casim.data.choreography import ChoreographyClips
+from casim.record import Measure
 from casim.text_to_motion import TextToMotion
-from casim.types import Clips, MotionBatch
+from casim.types import MotionBatch
 from evaluators.intervals import Resampling
 
 NAME = "attention_probe"
 NOTHING = Drawing()
 ARRAYS = "arrays.npz"
-BUNDLED_ARM, BUNDLED_POOLED = "choreography_casim", "choreography_fixed"
-KINDS = ("pair", "triple")
 NOTES = (
     "Attention is taken from the conditional pass alone, after the softmax, with every special token kept: words "
     "and the sink add up to one in every frame.",
@@ -99,7 +103,7 @@ NOTES = (
     "in its context.",
     "Runs with fixed-length conditioning have one memory token and so no map; the two injections are compared by "
     "behaviour.",
-    "Attention shows where a model looks. That is correlation; no causal test was made here.",
+    "Attention shows where a model looks, which is correlation; what it does is tested by the entries `cause/...`.",
 )
 
 
@@ -117,6 +121,13 @@ class Config:
     """Clips with two or three actions in sequence, drawn from the split; all if it has fewer."""
     steps: tuple[int, ...] = (900, 700, 400, 100, 10)
     """Noise steps of the training schedule: 0 is clean, the last (999) pure noise."""
+    parts: tuple[str, ...] = PARTS
+    """What is made beside the maps: designs (prompts that pull place and meaning apart), inference (mixed model, all
+    heads), persistence, causes (interventions while sampling: minutes). Real clips have persistence alone."""
+    causes: int = 80
+    """Pair clips of the causal tests, from 4."""
+    calibrate: int = 0
+    """Simulations of every statistic's false-positive rate on maps without meaning, about 1 second each; 0: none."""
     examples: int = 10
     """Clips kept with their maps and motions for figures and players."""
     seed: int = 0
@@ -124,7 +135,7 @@ class Config:
     resamples: int = 2000
     """Bootstrap replicates of every interval."""
     quick: bool = False
-    """At most 80 clips and 500 replicates."""
+    """At most 80 clips and 500 replicates, 12 of them for the causal tests, which leave single heads out."""
     out: Path | None = None
     """Folder of the record; default runs/attention_probe."""
     device: str = "cpu"
@@ -136,12 +147,16 @@ class Config:
         Raises:
             ValueError: a number out of range.
         """
-        for name, least in (("samples", 2), ("examples", 0), ("resamples", 1)):
+        leasts = (("samples", 2), ("examples", 0), ("resamples", 1), ("causes", 4), ("calibrate", 0))
+        for name, least in leasts:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if unknown := sorted(set(self.parts) - set(PARTS)):
+            raise ValueError(plugins.closest("part", unknown[0], PARTS))
         if not self.quick:
             return self
-        return replace(self, samples=min(self.samples, 80), resamples=min(self.resamples, 500))
+        samples, resamples = min(self.samples, 80), min(self.resamples, 500)
+        return replace(self, samples=samples, resamples=resamples, causes=min(self.causes, 12))
 
 
 def main(
@@ -167,17 +182,15 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     """
     config, folder = config.settled(), _folder(config)
     runs = find_runs(config.runs)
-    beside = find_pooled(config)
+    beside = find_pooled(config.pooled, config.runs)
     models, pooled = (
         {name: TextToMotion.load(path, config.device) for name, path in named.items()} for named in (runs, beside)
     )
-    arm = _check(models, config)
+    arm = arm_of(models, config.steps)
     if (folder / record.FILE).exists() and (name := record.load(folder).name) != NAME:
         raise ValueError(f"{folder} holds the record of {name}; give --out another folder")
-    first = next(iter(models.values()))
-    split = first.dataset().split(config.split)
-    items = choose(split, config.samples, config.seed)
-    clips = split.batch(items)
+    split = next(iter(models.values())).dataset().split(config.split)
+    items, clips = choose(split, config.samples, config.seed)
     protocol = _protocol(config, clips)
     written = record.begin(
         "probe",
@@ -190,96 +203,43 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     for path in (*runs.values(), *beside.values()):
         weights = record.sha256(path / checkpoint.WEIGHTS)
         written.inputs[record.relative(path)] = record.Source(run=record.relative(path), sha256=weights)
+    ticker = Ticker(progress)
+    how = Resampling(resamples=config.resamples)
+    study = Study(models, split, items, clips, Choice(config.steps), protocol["text"], how, config.seed, ticker)
     with record.opened(written, folder):
-        evidence = gather(models, clips, arm, config, progress)
-        written.results = measures(evidence)
-        written.results |= verdict(written.results, arm)
+        evidence = gather(study, arm, progress)
+        key = {"protocol": protocol, "weights": {name: source.sha256 for name, source in written.inputs.items()}}
+        written.results = _results(study, evidence, config, folder, key, ticker)
         chosen = choose_examples(evidence.kinds, evidence.is_reversed, config.examples)
         made = Examples(models, pooled, split, items, clips, chosen)
-        record.write_atomic(folder / ARRAYS, arrays(evidence, made, Choice(config.steps), config.seed))
+        record.write_atomic(folder / ARRAYS, arrays(evidence, made, study.choice, config.seed))
         record.attach(written, folder, folder / ARRAYS)
     return written
 
 
-def find_runs(names: Sequence[str] = ()) -> dict[str, Path]:
-    """Folders of the named runs, or of the bundled token-level runs, by the name of the folder.
-
-    Raises:
-        ValueError: unknown run, two of one name, or none is bundled.
-    """
-    if not (names := tuple(names) or _bundled(BUNDLED_ARM)):
-        raise ValueError("no bundled runs are installed; name a run: python -m analysis.attention_probe RUN ...")
-    folders = [checkpoint.find_run(name).resolve() for name in names]
-    found = {folder.name: folder for folder in folders}
-    if len(found) < len(folders):
-        raise ValueError(f"two runs have the same folder name among {', '.join(names)}; name each run once")
-    return found
-
-
-def find_pooled(config: Config) -> dict[str, Path]:
-    """Folders of the runs whose motions stand beside, by the name of the folder.
-
-    Raises:
-        ValueError: unknown run, or one that is also measured.
-    """
-    names = config.pooled or (() if config.runs else _bundled(BUNDLED_POOLED))
-    found = {(folder := checkpoint.find_run(name).resolve()).name: folder for name in names}
-    if twice := sorted(set(found) & set(find_runs(config.runs))):
-        raise ValueError(f"{twice[0]} is measured already; --pooled names fixed-length runs to stand beside")
-    return found
+def _results(
+    study: Study, evidence: Evidence, config: Config, folder: Path, key: Mapping[str, Any], ticker: Ticker
+) -> dict[str, Measure]:
+    """Every entry, verdict last."""
+    is_exact, arm = isinstance(study.split, ChoreographyClips), evidence.arm
+    settings = {
+        "clips": config.causes,
+        "with_heads": not config.quick,
+        "simulations": config.calibrate if is_exact else 0,
+    }
+    chosen = [part for part in config.parts if is_exact or part == "persistence"]
+    if is_exact:
+        found = measures(evidence)
+    else:
+        ticker.start("events", event_signals.captures(study))
+        found = event_signals.measures(study, arm)
+    found |= attention_parts.measures(study, chosen, folder, key, ticker=ticker, **settings)
+    return found | (verdict if is_exact else real_verdict)(found, arm)
 
 
-def _bundled(arm: str) -> tuple[str, ...]:
-    return tuple(name for name in checkpoint.runs() if name.rpartition("_seed")[0] == arm)
-
-
-def _check(models: Mapping[str, TextToMotion], config: Config) -> str:
-    """The arm that all runs belong to.
-
-    Raises:
-        ValueError: a run without a map or alignment, or runs that are no seeds of one recipe.
-    """
-    for name, model in models.items():
-        check_steps(check_has_map(model, name), config.steps)
-    recipes = {model.config.get("recipe", "unnamed") for model in models.values()}
-    setups = {str(model.setup) for model in models.values()}
-    if len(recipes) > 1 or len(setups) > 1:
-        raise ValueError(
-            f"runs of different recipes or settings ({', '.join(sorted(recipes))}) are no seeds of one arm; "
-            "measure them in two commands with two --out folders"
-        )
-    data = next(iter(models.values())).config["data"]["plugin"]
-    if data != "choreography":
-        raise ValueError(
-            f"word intervals are not known on {data}, so nothing can be scored; draw a map instead: "
-            "--run RUN --prompt TEXT"
-        )
-    return recipes.pop().removeprefix(f"{data}_")
-
-
-def choose(clips: Clips, samples: int, seed: int) -> list[int]:
-    """Clips with two or three actions in sequence, drawn without replacement, in the order of the split.
-
-    Raises:
-        ValueError: fewer than two of them.
-    """
-    alignment = clips.batch(range(len(clips))).alignment or ()
-    usable = np.array([i for i, a in enumerate(alignment) if a.kind in KINDS], dtype=int)
-    if len(usable) < 2:
-        raise ValueError(f"the split has {len(usable)} clips with two or three actions in sequence; two are needed")
-    return sorted(np.random.default_rng(seed).permutation(usable)[:samples].tolist())
-
-
-def gather(
-    models: Mapping[str, TextToMotion],
-    clips: MotionBatch,
-    arm: str,
-    config: Config,
-    progress: Progress | None = None,
-) -> Evidence:
+def gather(study: Study, arm: str, progress: Progress | None = None) -> Evidence:
     """Maps of every run and of its untrained twin on the same noisy clips."""
-    choice = Choice(config.steps)
-    total = 2 * len(models) * batches(len(clips), choice)
+    total = 2 * len(study.models) * batches(len(study.clips), study.choice)
     task = progress.add_task("attention", total=total) if progress else None
 
     def take(model: TextToMotion, words: str) -> Captured:
@@ -287,29 +247,30 @@ def gather(
             if progress is not None and task is not None:
                 progress.update(task, advance=1, description=words)
 
-        return capture(model, clips, choice, config.seed, advance)
+        return capture(model, study.clips, study.choice, study.seed, advance)
 
     runs, untrained = {}, {}
-    for number, (name, model) in enumerate(models.items()):
+    for number, (name, model) in enumerate(study.models.items()):
         runs[name] = take(model, name)
-        untrained[name] = take(model.untrained(config.seed + number), f"{name}, untrained")
-    alignment = clips.alignment or ()
+        untrained[name] = take(model.untrained(study.seed + number), f"{name}, untrained")
+    alignment = study.clips.alignment or ()
     return Evidence(
         arm=arm,
         runs=runs,
         untrained=untrained,
-        spans=Spans.of(alignment, clips.lengths.numpy()),
+        spans=Spans.of(alignment, study.clips.lengths.numpy()),
         kinds=tuple(a.kind for a in alignment),
         is_reversed=np.array([a.is_reversed for a in alignment]),
-        protocol=_protocol(config, clips)["text"],
-        how=Resampling(resamples=config.resamples),
-        seed=config.seed,
+        protocol=study.protocol,
+        how=study.how,
+        seed=study.seed,
     )
 
 
 def _protocol(config: Config, clips: MotionBatch) -> dict[str, Any]:
+    kinds = "pair and triple clips" if any(a.kind in KINDS for a in clips.alignment or ()) else "clips"
     text = (
-        f"{len(clips)} pair and triple clips of split {config.split}, real motion noised by the forward process, "
+        f"{len(clips)} {kinds} of split {config.split}, real motion noised by the forward process, "
         f"{Choice(config.steps).in_words()} unless one is named, conditional pass only, the same noise for every "
         f"model (seed {config.seed}); 95% intervals from {config.resamples} two-way bootstrap replicates over "
         "clips x training seeds"

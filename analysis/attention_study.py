@@ -40,9 +40,7 @@ class Study:
         self.tick()
         return found
 
-    def measure(
-        self, estimate: Estimate, words: str, better: bool | None = None, unit: str = "share"
-    ) -> Measure:
+    def measure(self, estimate: Estimate, words: str, better: bool | None = None, unit: str = "share") -> Measure:
         """An estimate as an entry, the study's protocol behind its own words."""
         return estimate.measure(f"{words}; {self.protocol}", higher_is_better=better, unit=unit)
 

@@ -30,7 +30,21 @@ SMOOTH = 5
 """Frames over which signals are averaged."""
 SWAPS = 99
 STEMS: Mapping[str, tuple[str, ...]] = {
-    "hands": ("hand", "arm", "wav", "punch", "clap", "rais", "lift", "throw", "reach", "wip", "wash", "box", "grab"),
+    "hands": (
+        "hand",
+        "arm",
+        "wav",
+        "punch",
+        "clap",
+        "rais",
+        "lift",
+        "throw",
+        "reach",
+        "wip",
+        "wash",
+        "box",
+        "grab",
+    ),
     "feet": ("foot", "feet", "leg", "kick", "stomp", "step"),
     "travel": ("walk", "run", "jog", "forward", "backward", "sidestep", "stride", "march", "dash"),
     "vertical": ("jump", "hop", "leap"),
@@ -42,7 +56,36 @@ STEMS: Mapping[str, tuple[str, ...]] = {
 SIDES = ("left", "right")
 SIGNALS = (*STEMS, *(f"{side} {part}" for side in SIDES for part in ("hands", "feet")))
 WRISTS, ANKLES, PELVIS, HIPS, HEAD = (20, 21), (7, 8), 0, (1, 2), 15
-STOP = frozenset("a an the is are to of in on at and then with his her their its it they he she as by for from up".split())
+STOP = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "to",
+        "of",
+        "in",
+        "on",
+        "at",
+        "and",
+        "then",
+        "with",
+        "his",
+        "her",
+        "their",
+        "its",
+        "it",
+        "they",
+        "he",
+        "she",
+        "as",
+        "by",
+        "for",
+        "from",
+        "up",
+    ]
+)
 
 
 def signals(

@@ -24,7 +24,9 @@ from casim.data.choreography import ChoreographyClips, Plan
 from casim.mirror import mirror_text
 from casim.types import Alignment, MotionBatch, WordSpan
 
-SYLLABLES = tuple(a + b for a in ("bl", "dr", "f", "gl", "k", "m", "pl", "st", "v", "z") for b in ("ab", "em", "oz"))
+SYLLABLES = tuple(
+    a + b for a in ("bl", "dr", "f", "gl", "k", "m", "pl", "st", "v", "z") for b in ("ab", "em", "oz")
+)
 
 
 @dataclass(frozen=True)
