@@ -1,13 +1,14 @@
 """How often each statistic of the attention probe finds something where there is nothing.
 
 Maps without meaning are made from the model's own: what captions with equally many words share (for the gain over
-the template: what captions told alike share in each clause), plus noise with the spectrum over time of what is left, in random phase.
-Such maps drift and hang together over time as the model's do, but have no tie to when a clip's actions happen beyond
-where its words stand. Every statistic is taken on them as on the real maps; the share of simulations in which it
-would be called a finding at the 5 % level is its false-positive rate. Why not simpler nulls: shuffling frames or
-words calls almost every drifting map a finding (Harris 2020, bioRxiv 2020.11.29.402719).
+the template: what captions told alike share in each clause), plus noise with the spectrum over time of what is
+left, in random phase. Such maps drift and hang together over time as the model's do, but have no tie to when a
+clip's actions happen beyond where its words stand. Every statistic is taken on them as on the real maps; the share
+of simulations in which it would be called a finding at the 5 % level is its false-positive rate. Why not simpler
+nulls: shuffling frames or words calls almost every drifting map a finding (Harris 2020, bioRxiv 2020.11.29.402719).
 
-Entries of the record: `calibration/STATISTIC`; above `LIMIT` a statistic must not be reported as evidence by itself.
+Entries of the record: `calibration/STATISTIC`; above `LIMIT` a statistic must not be reported as evidence by
+itself.
 """
 
 from collections.abc import Sequence
@@ -36,8 +37,8 @@ CLIPS = 80
 MIXED = 30
 HOW = Resampling(resamples=300)
 SMALLEST_MOVE = 0.1
-"""A movement of the centre of attention below a tenth of the distance of the actions is none that matters: templates
-put the words of an action at slightly different places."""
+"""A movement of the centre of attention below a tenth of the distance of the actions is none that matters:
+templates put the words of an action at slightly different places."""
 SWAPS = 19
 """Swaps of prompts in each simulation: the smallest p is 1/20."""
 WORDS = {
@@ -68,8 +69,8 @@ class Surrogates:
 
     @staticmethod
     def of(maps: s.Maps, spans: s.Spans, *, is_template: bool = False) -> "Surrogates":
-        """From a run's maps. What clips of a group share is the mean over all of them, the clip itself included: left
-        out, it would tie the other clips of its group to its truth."""
+        """From a run's maps. What clips of a group share is the mean over all of them, the clip itself included:
+        left out, it would tie the other clips of its group to its truth."""
         relative = resample(maps, spans.lengths, s.GRID)
         if is_template:
             base = s.clause_means(relative, spans)
@@ -195,7 +196,7 @@ def _designs(null: Null, e: Evidence, random: np.random.Generator) -> dict[str, 
     time = mean_interval(contrasts(squares, null.square_spans, flags)["time"], HOW)
     part = e.spans.first(MIXED)
     maps = [run.maps[:MIXED] for run in e.runs.values()]
-    table = word_table(maps, part, e.is_reversed[:MIXED], e.seed)
+    table = word_table(maps, part, e.is_reversed[:MIXED].tolist(), e.seed)
     return {
         "content": _is_above(mean_interval(e.auc - other, HOW)),
         "equivalence": equivalence(at_margin, e.auc).value <= 0.05,

@@ -34,14 +34,15 @@ class Choice:
     layer: int | None = None
     head: int | None = None
     weighting: Literal["raw", "value norm", "rollout"] = "raw"
-    """Weights as they are, weighted by the norm of what each token contributes (Kobayashi et al. 2020), or rolled out
-    over all layers (Abnar and Zuidema 2020: one layer, no heads)."""
+    """Weights as they are, weighted by the norm of what each token contributes (Kobayashi et al. 2020), or rolled
+    out over all layers (Abnar and Zuidema 2020: one layer, no heads)."""
 
     def in_words(self) -> str:
         """The choice as a phrase for protocols."""
         layers = "all layers" if self.layer is None else f"layer {self.layer}"
         heads = "all heads" if self.head is None else f"head {self.head}"
-        return f"mean over noise steps {', '.join(map(str, self.steps))}, {layers} and {heads}{'' if self.weighting == 'raw' else f', {self.weighting}'}"
+        weighting = "" if self.weighting == "raw" else f", {self.weighting}"
+        return f"mean over noise steps {', '.join(map(str, self.steps))}, {layers} and {heads}{weighting}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control
 
 from analysis.attention_study import Entries, Study
 from analysis.attention_trial import OUTCOMES, RANDOM_DRAWS, SHARES, Experiment, Trial, head_sets
@@ -90,7 +90,7 @@ def _specific(study: Study, found: Mapping[str, np.ndarray]) -> Entries:
     base = found["unchanged"]
     specific = {name: (base - found[name])[:, 0] - (base - found[name])[:, 1] for name in INTERVENTIONS}
     p = [sign_flip_p(mean_over_words(values.T), study.how.seed) for values in specific.values()]
-    corrected = multipletests(p, method="fdr_bh")[1]
+    corrected = false_discovery_control(p)
     for (name, values), one in zip(specific.items(), corrected, strict=True):
         words = f"drop of target less drop of other: {INTERVENTIONS[name]}"
         yield from study.mean(f"cause/{name}/specificity", values, words)

@@ -1,4 +1,5 @@
-"""The example clips of the attention probe as motion: the real one, those of every run, and attention head by head."""
+"""The example clips of the attention probe as motion: the real one, those of every run, and attention head by
+head."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,8 @@ class Examples:
 
 
 def motions(examples: Examples, spans: Spans, choice: Choice, seed: int) -> dict[str, np.ndarray]:
-    """The arrays `tracks/...`, `example{i}/real`, `/motions`, `/heads` and `/heads_unit`; all runs get one noise."""
+    """The arrays `tracks/...`, `example{i}/real`, `/motions`, `/heads` and `/heads_unit`; all runs get one
+    noise."""
     rows, tracks = list(examples.chosen), examples.tracks
     clips = examples.split.batch([examples.items[row] for row in rows])
     made = {name: _sampled(model, clips, seed) for name, model in tracks.items()}

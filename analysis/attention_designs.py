@@ -87,7 +87,8 @@ def _auc(study: Study, clips: MotionBatch, *, is_side: bool = False) -> Float[np
 def equivalence(
     changed: Float[np.ndarray, "runs clips"], plain: Float[np.ndarray, "runs clips"], margin: float = MARGIN
 ) -> Measure:
-    """p of two one-sided paired t-tests (Schuirmann 1987) over clips, means over runs: is the difference within margin?"""
+    """p of two one-sided paired t-tests (Schuirmann 1987) over clips, means over runs: is the difference within
+    margin?"""
     known = ~np.isnan(changed + plain).any(0)
     p = ttost_paired(changed[:, known].mean(0), plain[:, known].mean(0), -margin, margin)[0]
     words = f"two one-sided paired t-tests over clips (means over training seeds): within +-{margin}"
@@ -128,8 +129,8 @@ def _truth(spans: Spans, action: int) -> Float[np.ndarray, " clips"]:
 def clause_centres(maps: Maps, spans: Spans) -> Float[np.ndarray, "clips actions"]:
     """Where in the clip (0 to 1) the attention to each action's content words has its centre of mass.
 
-    The mean over frames of their attention is taken off first and what lies below it is left out, so that a constant
-    level does not draw the centre to the middle.
+    The mean over frames of their attention is taken off first and what lies below it is left out, so that a
+    constant level does not draw the centre to the middle.
     """
     actions = np.arange(spans.segments.max() + 1)[:, None]
     belongs = (spans.segments[:, None] == actions) & spans.is_content[:, None]  # clips actions words

@@ -3,9 +3,9 @@
 Entries of the record:
 
 - `mixed/trained`, `mixed/p`: how much higher the AUC of a word is under the clip's own map than under the map of
-  another caption with equally many words, from a linear mixed model with the place of the word, its kind, the length
-  of the caption and the order of telling as fixed effects and prompts and training seeds as crossed random effects
-  (Baayen et al. 2008): what is left when place and part of speech are taken out.
+  another caption with equally many words, from a linear mixed model with the place of the word, its kind, the
+  length of the caption and the order of telling as fixed effects and prompts and training seeds as crossed random
+  effects (Baayen et al. 2008): what is left when place and part of speech are taken out.
 - `mixed/place`, `mixed/reversed`: the slopes of the covariates.
 - `head/layer{k}/head{h}/auc`: AUC of one head, mean over trainings of heads with that number (numbers mean nothing
   across trainings: see `persistence/heads`); `.../q`: p of its mean against swapped prompts, Benjamini-Hochberg
@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import statsmodels.formula.api as formulas
 from jaxtyping import Float
-from statsmodels.stats.multitest import multipletests
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from scipy.stats import false_discovery_control
+from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from analysis.attention_results import word_kinds
 from analysis.attention_study import Entries, Study
@@ -69,10 +69,11 @@ def word_table(maps: Sequence[np.ndarray], spans: Spans, is_reversed: Sequence[b
 
 def fitted(table: pd.DataFrame) -> pd.DataFrame:
     """Estimate, low, high and p of every fixed effect."""
-    groups = {"clip": "0 + C(clip)"} | ({"run": "0 + C(run)"} if table["run"].nunique() > 1 else {})
-    formula = FORMULA if table["kind"].nunique() > 1 else FORMULA.replace(" + C(kind)", "")
+    groups = {"clip": "0 + C(clip)"} | ({"run": "0 + C(run)"} if len(set(table["run"])) > 1 else {})
+    formula = FORMULA if len(set(table["kind"])) > 1 else FORMULA.replace(" + C(kind)", "")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a variance at its bound is no failure of the slopes
+        for kind in (ConvergenceWarning, SingularMatrixWarning):  # a variance at its bound leaves the slopes sound
+            warnings.simplefilter("ignore", kind)
         model = formulas.mixedlm(formula, table, groups=np.ones(len(table)), vc_formula=groups, re_formula="0")
         result = model.fit(reml=True, method="lbfgs")
     interval = result.conf_int()
@@ -81,11 +82,10 @@ def fitted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mixed(study: Study, table: pd.DataFrame) -> Entries:
-    if not len(table) or table["clip"].nunique() < 3:
+    if (n := len(set(table["clip"]))) < 3:
         return
     effects = fitted(table)
     words = f"linear mixed model {FORMULA}, prompts and training seeds crossed random effects; {study.protocol}"
-    n = int(table["clip"].nunique())
     for name, effect in (("trained", "is_own"), ("place", "place"), ("reversed", "is_reversed")):
         row = effects.loc[effect]
         interval = (float(row["low"]), float(row["high"]))
@@ -116,7 +116,7 @@ def _heads(study: Study, spans: Spans) -> Entries:
             auc = np.stack([clip_auc(m, spans) for m in maps])
             null = [[clip_auc(swap_prompts(m, spans, random), spans) for _ in range(SWAPS)] for m in maps]
             found[f"head/layer{layer}/head{head}"] = auc, swap_p(auc, np.array(null))
-    q = multipletests([p for _, p in found.values()], method="fdr_bh")[1]
+    q = false_discovery_control([p for _, p in found.values()])
     for (name, (auc, _)), one in zip(found.items(), q, strict=True):
         yield from study.mean(f"{name}/auc", auc, "word-to-frame AUC of one head, mean over training seeds", True)
         words = f"p against {SWAPS} swaps of prompts of equal length (at least 1/{SWAPS + 1}), "

@@ -35,6 +35,7 @@ class Ticker:
         self.task = self.progress.add_task(name, total=total) if self.progress else None
 
     def __call__(self) -> None:
+        """One step more."""
         if self.progress is not None and self.task is not None:
             self.progress.advance(self.task)
 

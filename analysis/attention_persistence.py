@@ -9,8 +9,8 @@ order). On motions that the model makes for the clips' captions, all of one leng
   both maps, mean over frames; not for `wording`, where the words differ.
 - `persistence/CONDITION/top3`: share of the three most attended content words that both maps have in common.
 - `persistence/CONDITION/icc`: intraclass correlation ICC(2,1) (Shrout and Fleiss 1979) of where in the clip the
-  attention to an action's words is centred, less the mean of the first (second, third) actions of clips with as many:
-  that the first comes before the second is no persistence. 1: every clip keeps its own, 0: nothing of it.
+  attention to an action's words is centred, less the mean of the first (second, third) actions of clips with as
+  many: that the first comes before the second is no persistence. 1: every clip keeps its own, 0: nothing of it.
 - `persistence/null prompt swap/jsd`, `.../top3`: two captions with equally many words compared in the same way:
   what no persistence looks like.
 - `persistence/heads/matched`: correlation between the heads of two trainings, paired so that it is largest
@@ -20,6 +20,8 @@ order). On motions that the model makes for the clips' captions, all of one leng
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -41,7 +43,7 @@ from casim.types import MotionBatch, frame_mask
 TOP = 3
 MADE = 40
 """Motions made for each sampling condition, at most."""
-SAMPLING: Mapping[str, Sequence[dict[str, float]]] = {
+SAMPLING: Mapping[str, Sequence[dict[str, Any]]] = {
     "sampling seed": ({"seed": 1}, {"seed": 2}),
     "guidance": ({"guidance": 1.0}, {"guidance": 5.0}),
     "steps": ({"steps": 10}, {"steps": 50}),
@@ -79,7 +81,8 @@ def captures(study: Study) -> int:
 
 
 def _compared(study: Study, name: str, groups: Sequence[Sequence[Captured]], spans: Spans) -> Entries:
-    """The entries of one condition: in each group the first is the reference, or all pairs if there is one group."""
+    """The entries of one condition: in each group the first is the reference, or all pairs if there is one
+    group."""
     pairs = [pair for group in groups for pair in (combinations(group, 2) if len(groups) == 1 else _first(group))]
     words = CONDITIONS[name]
     jsd = np.stack([divergence(a, b, spans) for a, b in pairs])
@@ -156,7 +159,8 @@ def jensen_shannon(
 
 
 def top_overlap(a: np.ndarray, b: np.ndarray, spans: Spans, top: int = TOP) -> Float[np.ndarray, " clips"]:
-    """Share of the `top` content words with the most attention that two maps have in common; NaN with fewer words."""
+    """Share of the `top` content words with the most attention that two maps have in common; NaN with fewer
+    words."""
     usable = spans.is_content.sum(1) > top
     level = [np.where(spans.is_content, maps.sum(-1), -1) for maps in (a, b)]
     best = [np.argsort(-values, axis=1, kind="stable")[:, :top] for values in level]
@@ -207,7 +211,7 @@ def _sampling(study: Study) -> Entries:
 
 
 def _made(
-    study: Study, model: TextToMotion, clips: MotionBatch, frames: int, options: Mapping[str, float]
+    study: Study, model: TextToMotion, clips: MotionBatch, frames: int, options: Mapping[str, Any]
 ) -> Captured:
     """Attention on motions made for the captions, noised like real clips."""
     options = {"seed": study.seed, **options}
@@ -225,8 +229,8 @@ def _heads(study: Study, spans: Spans) -> Entries:
     if len(trained) > 1:
         pairs = list(combinations(trained, 2))
         about = "correlation of maps between heads of two trainings, mean over pairs of trainings"
-        matched = np.mean([matched_correlation(a, b, half) for a, b in pairs])
-        plain = np.mean([np.diag(_correlation(a[:, ~half], b[:, ~half])).mean() for a, b in pairs])
+        matched = fmean([matched_correlation(a, b, half) for a, b in pairs])
+        plain = fmean([float(np.diag(_correlation(a[:, ~half], b[:, ~half])).mean()) for a, b in pairs])
         words = f"{about}; Hungarian assignment on half of the clips, scored on the other half"
         yield "persistence/heads/matched", _flat(study, matched, words)
         yield "persistence/heads/same number", _flat(study, plain, f"{about}; heads of the same number")

@@ -114,7 +114,8 @@ class Config:
     runs: Annotated[tuple[str, ...], cli.POSITIONAL] = ()
     """Folders or names of token-level runs of one recipe; none: the bundled ones."""
     pooled: tuple[str, ...] = ()
-    """Fixed-length runs whose motions are shown beside those of `runs`; none: the bundled ones, if `runs` is empty."""
+    """Fixed-length runs whose motions are shown beside those of `runs`; none: the bundled ones, if `runs` is
+    empty."""
     split: str = "held_out"
     """Dataset split: held_out (pairs of actions never seen together) or test (seen pairs)."""
     samples: int = 300
@@ -122,12 +123,13 @@ class Config:
     steps: tuple[int, ...] = (900, 700, 400, 100, 10)
     """Noise steps of the training schedule: 0 is clean, the last (999) pure noise."""
     parts: tuple[str, ...] = PARTS
-    """What is made beside the maps: designs (prompts that pull place and meaning apart), inference (mixed model, all
-    heads), persistence, causes (interventions while sampling: minutes). Real clips have persistence alone."""
+    """What is made beside the maps: designs (prompts that pull place and meaning apart), inference (mixed model,
+    all heads), persistence, causes (interventions while sampling: minutes). Real clips have persistence alone."""
     causes: int = 80
     """Pair clips of the causal tests, from 4."""
     calibrate: int = 0
-    """Simulations of every statistic's false-positive rate on maps without meaning, about 1 second each; 0: none."""
+    """Simulations of every statistic's false-positive rate on maps without meaning, about 1 second each; 0:
+    none."""
     examples: int = 10
     """Clips kept with their maps and motions for figures and players."""
     seed: int = 0

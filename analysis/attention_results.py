@@ -174,7 +174,8 @@ def _auc_parts(e: Evidence) -> Iterator[tuple[str, Measure]]:
     if not np.isnan(draws).any():
         has_partner = ~np.isnan(e.null_auc["prompt swap"])
         observed = float(np.nanmean(np.where(has_partner, e.auc, np.nan)))
-        words = f"one-sided p of the mean AUC against {e.swaps} swaps of prompts of equal length; at least 1/{e.swaps + 1}"
+        words = f"one-sided p of the mean AUC against {e.swaps} swaps of prompts of equal length; "
+        words += f"at least 1/{e.swaps + 1}"
         measure = Measure(value=s.permutation_p(observed, draws), n=len(draws), unit="p", higher_is_better=False)
         yield f"{e.arm}/auc/swap_p", measure.model_copy(update={"protocol": f"{words}; {e.protocol}"})
 

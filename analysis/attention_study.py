@@ -1,4 +1,5 @@
-"""What every part of the attention probe works on: the models of one arm, the clips, and how intervals are drawn."""
+"""What every part of the attention probe works on: the models of one arm, the clips, and how intervals are
+drawn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

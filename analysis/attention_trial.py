@@ -149,7 +149,7 @@ class Experiment:
             motion = model.sample(texts, lengths, seed=trial.seed)
         else:
             canvas = model.canvas(trial.frames)
-            patch = model.backbone.config.patch
+            patch = getattr(model.setup.backbone, "patch", 1)
             intervention = Intervention(change, heads)
             with intervention.applied(model.backbone, len(trial), Layout(self.real.shape[1], canvas, patch)):
                 motion = model.sample(texts, lengths, seed=trial.seed)

@@ -49,14 +49,14 @@ PERSISTENCE = {
     "interval is too wide.",
 }
 SCOPE = (
-    "This holds for these models, captions and seeds. What would change it: a gate whose interval crosses its bound, "
-    "other data, or other backbones."
+    "This holds for these models, captions and seeds. What would change it: a gate whose interval crosses its "
+    "bound, other data, or other backbones."
 )
 
 
 def verdict(results: Mapping[str, Measure], arm: str) -> dict[str, Measure]:
-    """Entries `gate/...` (1 passed, 0 failed; rule and numbers in words), the one `verdict/WORD` that holds, and, where
-    persistence was measured, `persistence/verdict/WORD`."""
+    """Entries `gate/...` (1 passed, 0 failed; rule and numbers in words), the one `verdict/WORD` that holds, and,
+    where persistence was measured, `persistence/verdict/WORD`."""
     gates = {
         "semantic gain": _semantic_gain(results, arm),
         "beyond the template": _beyond_template(results, arm),
@@ -78,8 +78,8 @@ def real_verdict(results: Mapping[str, Measure], arm: str) -> dict[str, Measure]
     gates = {"event gain": _event_gain(results, arm), "untrained is null": _no_untrained_events(results)}
     word = "mixed" if all(passed for passed, _ in gates.values()) else "undetermined"
     sentence = {
-        "mixed": "Attention to a word rises when the movement that it names happens, more than in other captions of "
-        "equal length. Whether by meaning or by the order of telling cannot be told on such clips.",
+        "mixed": "Attention to a word rises when the movement that it names happens, more than in other captions "
+        "of equal length. Whether by meaning or by the order of telling cannot be told on such clips.",
         "undetermined": "Attention to words was not shown to rise when the movement that they name happens.",
     }[word]
     entries = {f"gate/{name}": _flag(passed, words) for name, (passed, words) in gates.items()}
@@ -122,8 +122,10 @@ def _designed(results: Mapping[str, Measure]) -> dict[str, tuple[bool, str]]:
         found["content"] = _low(content) > 0, f"{rule}; measured: {_number(content)}"
     blocked, shuffled = (results.get(f"cause/{name}/specificity") for name in ("keys blocked", "others shuffled"))
     if blocked is not None and shuffled is not None:
-        rule = "rule: blocking attention to an action's words costs that action more than the other (interval above 0), "
-        rule += "and as much attention moved between other words costs it less than half of that"
+        rule = (
+            "rule: blocking attention to an action's words costs that action more than the other (interval above "
+        )
+        rule += "0), and as much attention moved between other words costs it less than half of that"
         passed = _low(blocked) > 0 and abs(shuffled.value) < blocked.value / 2
         found["cause"] = passed, f"{rule}; measured: {_number(blocked)}, other words {_number(shuffled)}"
     return found

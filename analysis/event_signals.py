@@ -1,9 +1,11 @@
-"""Does attention to a word rise when the movement that it names happens? For real clips, where no intervals are known.
+"""Does attention to a word rise when the movement that it names happens? For real clips, where no intervals are
+known.
 
 Words about a part of the body or a way of moving get a signal over time from the motion itself: the speed of the
 hands or feet (of one side after "left" or "right"), of the pelvis over the floor, its vertical speed, the turning
-speed of the hips, how low the pelvis or the head is. The statistic is Spearman's correlation over the frames of a clip between a word's
-attention and its signal, mean over the clip's words with a signal. Nothing here comes from attention.
+speed of the hips, how low the pelvis or the head is. The statistic is Spearman's correlation over the frames of a
+clip between a word's attention and its signal, mean over the clip's words with a signal. Nothing here comes from
+attention.
 
 Entries of the record, with the nulls of the probe (`null untrained`, `null position`, `null prompt swap`):
 
@@ -89,10 +91,10 @@ STOP = frozenset(
 
 
 def signals(
-    joints: Float[np.ndarray, "clips frames joints xyz"], lengths: Sequence[int]
+    joints: Float[np.ndarray, "clips frames joints xyz"], lengths: Int[np.ndarray, " clips"]
 ) -> Float[np.ndarray, "clips signals frames"]:
     """Every signal of `SIGNALS` per frame, smoothed; frames beyond a clip's length repeat its last."""
-    frame = np.minimum(np.arange(joints.shape[1]), np.asarray(lengths)[:, None] - 1)
+    frame = np.minimum(np.arange(joints.shape[1]), lengths[:, None] - 1)
     joints = np.take_along_axis(joints, frame[:, :, None, None], axis=1)
     velocity = np.gradient(joints, axis=1)
     speed = np.linalg.norm(velocity, axis=-1)
@@ -128,7 +130,8 @@ def signal_of(words: Sequence[str]) -> list[int]:
 
 
 def plain_alignment(text: str, frames: int) -> Alignment:
-    """What is known of a real clip: its words, all about one action that fills it; function words are no content."""
+    """What is known of a real clip: its words, all about one action that fills it; function words are no
+    content."""
     words = words_of(text)
     spans = tuple(WordSpan(i, 0, frames, 0, word not in STOP) for i, word in enumerate(words))
     return Alignment(tuple(words), spans, (ActionSpan("", 0, frames),), "single", False)

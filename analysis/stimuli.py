@@ -24,6 +24,7 @@ from casim.data.choreography import ChoreographyClips, Plan
 from casim.mirror import mirror_text
 from casim.types import Alignment, MotionBatch, WordSpan
 
+TRIES = 20
 SYLLABLES = tuple(
     a + b for a in ("bl", "dr", "f", "gl", "k", "m", "pl", "st", "v", "z") for b in ("ab", "em", "oz")
 )
@@ -47,7 +48,8 @@ def retold(split: ChoreographyClips, items: Sequence[int], seed: int, *, is_reor
 def _retold(plan: Plan, seed: int, *, is_reordered: bool) -> Plan:
     draw = random.Random(f"{seed} {plan.id}")
     is_reversed = plan.is_reversed != is_reordered
-    for _ in range(20):  # another text than the clip's own
+    text, words = plan.text, plan.words
+    for _ in range(TRIES):  # until the text is another than the clip's own
         text, words = caption(plan.kind, plan.told, is_reversed, draw.randrange)
         if text != plan.text:
             break
@@ -61,8 +63,8 @@ def _with_plans(clips: MotionBatch, plans: Sequence[Plan]) -> MotionBatch:
 
 
 def squares(split: ChoreographyClips, pairs: int, seed: int) -> Stimuli:
-    """`pairs` pairs of actions of the split in four clips each: A then B and B then A, told first to last and last to
-    first. In each pair every action happens first and second and is told first and second equally often.
+    """`pairs` pairs of actions of the split in four clips each: A then B and B then A, told first to last and last
+    to first. In each pair every action happens first and second and is told first and second equally often.
 
     Raises:
         ValueError: the split has no clip with two actions in sequence.
