@@ -32,6 +32,8 @@ from casim.record import Measure
 from evaluators.intervals import Estimate, Resampling, mean_interval
 
 LIMIT = 0.07
+FEWEST = 5
+"""Clips with equally many words whose mean map is what position predicts; fewer: each word has its own level."""
 CLIPS = 80
 """Clips of each simulation, at most; the mixed model has `MIXED`."""
 MIXED = 30
@@ -75,8 +77,10 @@ class Surrogates:
         if is_template:
             base = s.clause_means(relative, spans)
         else:
-            group = np.unique(spans.words, return_inverse=True)[1]
-            base = np.stack([relative[group == k].mean(0) for k in range(group.max() + 1)])[group]
+            group, count = np.unique(spans.words, return_inverse=True, return_counts=True)[1:]
+            shared = np.stack([relative[group == k].mean(0) for k in range(len(count))])[group]
+            is_few = (count < FEWEST)[group][:, None, None]  # the mean of a few clips would hold their truth
+            base = np.where(is_few, relative.mean(-1, keepdims=True), shared)
         return Surrogates(base, np.abs(np.fft.rfft(relative - base)), spans.lengths, maps.shape[-1])
 
     def draw(self, random: np.random.Generator) -> s.Maps:

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from analysis.attention_calibration import LIMIT
 from analysis.attention_results import NULLS
 from casim.record import Measure, RunRecord
 
@@ -10,6 +11,11 @@ from casim.record import Measure, RunRecord
 def show(written: RunRecord, console: Console) -> None:
     """Prints the main numbers and the verdict."""
     arm, results = written.config["arm"], written.results
+    if f"{arm}/event_rho" in results:
+        console.print(_events(results, arm))
+        _parts(results, console)
+        _outcome(results, console)
+        return
     console.print(_auc(results, arm), _boundary(results, arm, written.config["protocol"]["steps"]))
     masses = {name: results.get(f"{who}/{name}") for who, name in ((arm, "share"), (arm, "sink"))}
     uniform = results.get("null uniform/share")
@@ -20,15 +26,59 @@ def show(written: RunRecord, console: Console) -> None:
         console.print(f" (if all words got the same: {_value(uniform)})")
     if masses["sink"]:
         console.print(f"attention on special tokens: {_value(masses['sink'])}")
+    _parts(results, console)
+    _outcome(results, console)
+
+
+def _outcome(results: dict[str, Measure], console: Console) -> None:
+    """The gates and the verdicts in words."""
     for key, measure in results.items():
         if key.startswith("gate/"):
             mark = "[green]passed[/]" if measure.value else "[red]failed[/]"
             console.print(f"{key.removeprefix('gate/')}: {mark}; ", end="")
             console.print(measure.protocol, highlight=False, markup=False)
     for key, measure in results.items():
-        if key.startswith("verdict/"):
-            console.print(f"\n[bold]{key.removeprefix('verdict/')}[/]: ", end="")
+        if key.startswith(("verdict/", "persistence/verdict/")):
+            console.print(f"\n[bold]{key.rpartition('/')[2]}[/]: ", end="")
             console.print(measure.protocol, highlight=False, markup=False)
+
+
+def _parts(results: dict[str, Measure], console: Console) -> None:
+    """The tables of the parts that were made."""
+    if "design/plain/auc" in results:
+        table = Table("designed prompts", "AUC", "less the clips' own")
+        for name in (key.split("/")[1] for key in results if key.startswith("design/") and key.endswith("/auc")):
+            if not name.endswith("less plain"):
+                difference = results.get(f"design/{name} less plain/auc")
+                table.add_row(name, _cell(results[f"design/{name}/auc"]), _cell(difference))
+        console.print(table)
+    if "cause/unchanged/target" in results:
+        table = Table(
+            "intervention while sampling", "drop of target", "drop of other", "specificity", "corrected p"
+        )
+        for name in (key.split("/")[1] for key in results if key.endswith("/target")):
+            if name != "unchanged":
+                cells = (results.get(f"cause/{name}/{part}") for part in ("target", "other", "specificity"))
+                table.add_row(name, *map(_cell, cells), _value(results.get(f"cause/{name}/p")))
+        console.print(table)
+    names = [key.split("/")[1] for key in results if key.startswith("persistence/") and key.endswith("/icc")]
+    if names:
+        table = Table("persistence over", "ICC", "JSD (bits)", "top-3 overlap")
+        for name in (*names, "null prompt swap"):
+            table.add_row(name, *(_cell(results.get(f"persistence/{name}/{p}")) for p in ("icc", "jsd", "top3")))
+        console.print(table)
+    if rates := {key.partition("/")[2]: m for key, m in results.items() if key.startswith("calibration/")}:
+        table = Table("statistic", "false-positive rate", "reportable by itself")
+        for name, measure in rates.items():
+            table.add_row(name, _cell(measure), "yes" if measure.value <= LIMIT else "[red]no[/]")
+        console.print(table)
+
+
+def _events(results: dict[str, Measure], arm: str) -> Table:
+    table = Table("attention to a word and the movement that it names", "rho")
+    for who in (arm, "null untrained", "null position", "null prompt swap", f"{arm} - null prompt swap"):
+        table.add_row(who, _cell(results.get(f"{who}/event_rho")))
+    return table
 
 
 def _auc(results: dict[str, Measure], arm: str) -> Table:

@@ -35,8 +35,8 @@ SENTENCES = {
     "word position predicts, and other captions of the same template, where the text names the actions in another "
     "order than they happen, and it tracks the true boundary better at low than at high noise.",
     "mixed": "Attention follows the order in which the words say that the actions happen, whatever their place in "
-    "the text. It was not shown to follow more than that: a map that every caption with the same connectives "
-    "shares, or a plan made from the words alone, may explain it.",
+    "the text, but at least one stricter test failed: a map that every caption with the same connectives "
+    "shares, or a plan made from the words alone, may explain a part of it.",
     "positional": "Attention follows the order of words and not what they say: on captions in reversed order it "
     "does not beat the maps of other captions of equal length.",
     "undetermined": "The measurement does not decide: attention is near chance, a control failed, or clips are "

@@ -8,7 +8,7 @@ import pytest
 from analysis import statistics as s
 from analysis.attention_capture import Captured
 from analysis.attention_results import Evidence, measures
-from analysis.attention_verdict import verdict
+from analysis.attention_verdict import persistence, real_verdict, verdict
 from casim.record import Measure
 from casim.types import ActionSpan, Alignment, WordSpan
 from evaluators.intervals import Resampling
@@ -40,10 +40,10 @@ def drifting(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return values
 
 
-def evidence(kind: str) -> Evidence:
-    truth = alignments()
+def evidence(kind: str, seed: int = 0) -> Evidence:
+    truth = alignments(seed)
     spans = s.Spans.of(truth, [a.actions[-1].end for a in truth])
-    shape, random = (CLIPS, 4, int(spans.lengths.max())), np.random.default_rng(1)
+    shape, random = (CLIPS, 4, int(spans.lengths.max())), np.random.default_rng(seed + 1)
     noise = 0.1 * random.random((3, *shape)) + 0.1
     time = (np.arange(shape[-1]) / spans.lengths[:, None])[:, None]
     template = np.exp(-((time - (np.arange(4) / 4 + 0.125)[:, None]) ** 2) * 9)
@@ -69,10 +69,11 @@ def evidence(kind: str) -> Evidence:
 
 
 @cache
-def measured(kind: str) -> dict[str, Measure]:
-    return measures(evidence(kind))
+def measured(kind: str, seed: int = 0) -> dict[str, Measure]:
+    return measures(evidence(kind, seed))
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
@@ -83,8 +84,8 @@ def measured(kind: str) -> dict[str, Measure]:
         ("chance", "undetermined"),
     ],
 )
-def test_planted_maps_get_the_verdict_that_they_deserve(kind: str, word: str) -> None:
-    results = measured(kind)
+def test_planted_maps_get_the_verdict_that_they_deserve(kind: str, word: str, seed: int) -> None:
+    results = measured(kind, seed)
     entries = verdict(results, "arm")
     assert [key for key in entries if key.startswith("verdict/")] == [f"verdict/{word}"]
     assert entries["gate/untrained is null"].value == 1
@@ -118,3 +119,51 @@ def test_a_map_that_captions_told_alike_share_is_no_meaning() -> None:
     assert found["arm - null template/auc/reversed"].value < 0.02
     assert verdict(found, "arm")["gate/beyond the template"].value == 0
     assert measures(evidence("aligned"))["arm - null template/auc/reversed"].interval[0] > 0
+
+
+def flag(value: float, low: float, high: float) -> Measure:
+    return Measure(value=value, interval=(low, high), n=7, unit="share", protocol="planted")
+
+
+def test_stricter_gates_count_where_they_were_measured() -> None:
+    found = dict(measured("aligned"))
+    found["design/square/time"], found["design/square/place"] = flag(0.9, 0.8, 1), flag(0.02, -0.01, 0.05)
+    assert "verdict/semantic" in verdict(found, "arm")
+    found["design/square/place"] = flag(0.3, 0.2, 0.4)
+    entries = verdict(found, "arm")
+    assert entries["gate/time, not place"].value == 0
+    assert "verdict/mixed" in entries
+
+
+@pytest.mark.parametrize(
+    ("blocked", "shuffled", "passed"),
+    [((0.9, 0.8, 1), (0.0, -0.1, 0.1), 1), ((0.9, 0.8, 1), (0.8, 0.7, 0.9), 0), ((0.1, -0.2, 0.4), (0, 0, 0), 0)],
+)
+def test_the_gate_of_causes_wants_an_effect_that_its_control_lacks(
+    blocked: tuple[float, ...], shuffled: tuple[float, ...], passed: float
+) -> None:
+    found = dict(measured("aligned"))
+    found["cause/keys blocked/specificity"] = flag(*blocked)
+    found["cause/others shuffled/specificity"] = flag(*shuffled)
+    assert verdict(found, "arm")["gate/cause"].value == passed
+
+
+@pytest.mark.parametrize(
+    ("iccs", "word"),
+    [
+        ({"training seed": (0.8, 0.7, 0.9), "noise": (0.9, 0.8, 1)}, "persists"),
+        ({"training seed": (0.3, 0.2, 0.4), "noise": (0.9, 0.8, 1)}, "does not persist"),
+        ({"training seed": (0.5, 0.3, 0.7), "noise": (0.9, 0.8, 1)}, "undetermined"),
+        ({"noise": (0.9, 0.8, 1)}, "undetermined"),
+    ],
+)
+def test_persistence_has_a_verdict_of_its_own(iccs: dict[str, tuple[float, ...]], word: str) -> None:
+    found = {f"persistence/{name}/icc": flag(*values) for name, values in iccs.items()}
+    assert list(persistence(found)) == [f"persistence/verdict/{word}"]
+
+
+def test_real_clips_never_get_more_than_mixed() -> None:
+    found = {"null untrained/event_rho": flag(0.01, -0.02, 0.04)}
+    gain = "arm - null prompt swap/event_rho"
+    assert "verdict/mixed" in real_verdict(found | {gain: flag(0.2, 0.1, 0.3)}, "arm")
+    assert "verdict/undetermined" in real_verdict(found | {gain: flag(0.02, 0.01, 0.03)}, "arm")

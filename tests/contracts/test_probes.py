@@ -4,7 +4,8 @@ import importlib
 import json
 import pkgutil
 import re
-from dataclasses import fields, is_dataclass
+import shutil
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import analysis
-from analysis import attention_probe
+from analysis import attention_parts, attention_probe
 from casim import cli, record
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.backbones.mdm_encoder import MdmEncoder
@@ -129,6 +130,47 @@ def test_the_same_seed_gives_the_same_numbers(runs: tuple[str, ...], attention: 
     assert attention_probe.run(config).results == record.load(attention).results
 
 
+def test_parts_that_are_done_are_not_made_again(
+    runs: tuple[str, ...], attention: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a stop: nothing is left to make, and the numbers are those of before; other settings are made
+    anew."""
+    out = shutil.copytree(attention, tmp_path / "probe")
+    pooled = (str(attention.parent / "pooled"),)
+    config = attention_probe.Config(runs, pooled, out=out, steps=(900, 10), samples=29, examples=5, resamples=50)
+    made = []
+    monkeypatch.setattr(attention_parts.designs, "measures", lambda study: made.append(study) or {})
+    monkeypatch.setattr(attention_parts.causes, "measures", lambda *args, **kwargs: made.append(args) or {})
+    assert attention_probe.run(config).results == record.load(attention).results
+    assert not made
+    attention_probe.run(replace(config, resamples=20))
+    assert len(made) == 2
+
+
+def test_parts_give_their_entries(attention: Path) -> None:
+    results = record.load(attention).results
+    wanted = {
+        "design/content",
+        "design/square/time",
+        "mixed/trained",
+        "head/layer1/head1/q",
+        "cause/keys blocked/p",
+    }
+    wanted |= {"cause/heads best 50%/target", "persistence/training seed/icc", "persistence/heads/matched"}
+    assert wanted <= set(results)
+    assert results["persistence/noise/jsd"].value < results["persistence/null prompt swap/jsd"].value
+
+
+def test_calibration_of_a_model_without_meaning(runs: tuple[str, ...], tmp_path: Path) -> None:
+    config = attention_probe.Config(
+        runs, out=tmp_path, steps=(900,), samples=29, examples=0, resamples=20, parts=(), calibrate=6
+    )
+    results = attention_probe.run(config).results
+    rates = {key: m for key, m in results.items() if key.startswith("calibration/")}
+    assert rates["calibration/semantic gain"].value <= 1 / 6
+    assert all(m.n == 6 and m.interval is not None for m in rates.values())
+
+
 def test_an_encoder_reports_its_mass_on_text(tmp_path: Path) -> None:
     folder = toy(tmp_path / "enc", 0, backbone=MdmEncoder.Config(**SIZE))
     config = attention_probe.Config(
@@ -177,6 +219,8 @@ def test_layers_and_heads_can_be_chosen(runs: tuple[str, ...], tmp_path: Path) -
         (["RUN", "--split", "helt_out"], "held_out"),
         (["RUN", "RUN"], "same folder name"),
         (["RUN", "--samples", "1"], "samples must be at least 2"),
+        (["RUN", "--causes", "3"], "causes must be at least 4"),
+        (["RUN", "--parts", "cause"], "causes"),
         (["FIXED"], "one pooled token"),
         (["RUN", "--pooled", "RUN"], "measured already"),
         (["--run", "FIXED", "--prompt", "waves"], "one pooled token"),
