@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from casim.nn.cache import KeyValueCache
 from casim.nn.dropout import dropout
 
 Weights = Float[Tensor, "batch heads queries keys"]
@@ -71,15 +72,29 @@ class Attention(nn.Module):
         context: Float[Tensor, "batch keys width"] | None = None,
         keys_mask: Bool[Tensor, "batch keys"] | None = None,
         causal: bool = False,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch queries width"]:
-        """What each query gathers from the keys of `context` (of `x` if None) whose mask is True."""
+        """What each query gathers from the keys of `context` (of `x` if None) whose mask is True.
+
+        Args:
+            x: the queries; with a cache the tokens that are new.
+            context: what they attend to.
+            keys_mask: True = key that may be seen; with a cache of the old keys and the new ones.
+            causal: no query sees keys behind its own place.
+            cache: keys and values of the tokens before `x`; takes those of `x` up.
+        """
         queries, keys, values = self._project(x, context)
+        if cache is not None:
+            keys, values = cache.extend(self, keys, values)
+            causal = causal and queries.shape[2] > 1  # the last place sees all
         mask = _full_mask(keys_mask, queries.shape[2], causal)
         rate = self.dropout if self.training else 0.0
         is_watched = self.recorder is not None or self.change is not None
         # the fused kernel for CPUs knows no dropout, and torch's way round it draws masks slowly
         if not is_watched and not (rate and x.device.type == "cpu"):
             is_causal = causal and mask is None
+            if is_causal and queries.shape[2] < keys.shape[2]:
+                mask, is_causal = _triangle(queries.shape[2], keys.shape[2], x.device), False
             gathered = F.scaled_dot_product_attention(queries, keys, values, mask, rate, is_causal=is_causal)
         else:
             weights = _weights(queries, keys, mask, causal)
@@ -120,7 +135,8 @@ def _full_mask(keys_mask: Bool[Tensor, "batch keys"] | None, queries: int, causa
 
 
 def _triangle(queries: int, keys: int, device: torch.device) -> Bool[Tensor, "queries keys"]:
-    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
+    """What each of the last `queries` places sees of all places."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
 def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -> Weights:
@@ -132,9 +148,7 @@ def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -
 
 
 @contextmanager
-def record_attention(
-    model: nn.Module, reduce: Reduce = last, *, by_norm: bool = False
-) -> Iterator[dict[str, Any]]:
+def record_attention(model: nn.Module, reduce: Reduce = last, *, by_norm: bool = False) -> Iterator[dict[str, Any]]:
     """The post-softmax weights that the model really uses inside the `with` block, as {module name: weights}.
 
     Every `Attention` of `model` computes its softmax explicitly meanwhile and uses these very weights (before

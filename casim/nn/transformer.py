@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from casim.nn.attention import Attention
+from casim.nn.cache import KeyValueCache
 from casim.nn.dropout import Dropout
 
 
@@ -44,11 +45,15 @@ class EncoderBlock(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch queries width"],
-        mask: Bool[Tensor, "batch queries"] | None = None,
+        mask: Bool[Tensor, "batch keys"] | None = None,
         causal: bool = False,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch queries width"]:
-        """The tokens after one block; tokens whose mask is False are seen by nobody."""
-        x = self._residual(x, self.attention_norm, lambda y: self.self_attention(y, None, mask, causal))
+        """The tokens after one block; tokens whose mask is False are seen by nobody.
+
+        With a cache `x` are the tokens that are new, and the mask is that of the old ones and the new ones.
+        """
+        x = self._residual(x, self.attention_norm, lambda y: self.self_attention(y, None, mask, causal, cache))
         return self._residual(x, self.feed_forward_norm, self._feed_forward)
 
     def _residual(self, x: Tensor, norm: nn.Module, branch: Callable[[Tensor], Tensor]) -> Tensor:
