@@ -218,6 +218,7 @@ class AutoregressiveBackbone(Backbone):
         how = decoding_of(options)
         limits = frames.sum(1)
         places = int(limits.max())
+        self._check_room(guided.condition.tokens.shape[1], places)
         uniform = torch.rand(len(frames), places, len(self.groups), generator=generator).to(frames.device)
         found = torch.full((*frames.shape, len(self.groups)), NOTHING, device=frames.device)
         is_done = torch.zeros_like(limits, dtype=torch.bool)

@@ -41,7 +41,7 @@ class Decoding:
         if self.strategy == "greedy":
             return scores.argmax(-1)
         probabilities = (scores.float() / self.temperature).softmax(-1)
-        ranked, codes = probabilities.sort(-1, descending=True, stable=True)
+        ranked, codes = torch.sort(probabilities, dim=-1, descending=True, stable=True)
         before = ranked.cumsum(-1) - ranked
         kept = before < self.top_p
         if self.top_k:

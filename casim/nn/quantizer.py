@@ -5,7 +5,7 @@ The codebook is `vector_quantize_pytorch`'s: distances, moving averages, data-pa
 part of the state dict, so that a resumed training goes on with its codebook.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +47,16 @@ class Quantizer(nn.Module):
         self.register_buffer("has_begun", torch.tensor(not is_average))
 
     @property
+    def counts(self) -> Float[Tensor, " codes"]:
+        """Moving average of how many vectors of a batch each code stands for."""
+        return cast(Tensor, self.book.cluster_size)[0]
+
+    @property
+    def sums(self) -> Float[Tensor, "codes width"]:
+        """Moving average of the sum of these vectors."""
+        return cast(Tensor, self.book.embed_avg)[0]
+
+    @property
     def codebook(self) -> Float[Tensor, "codes width"]:
         """The vectors of the codes."""
         return self.book.embed[0]
@@ -54,9 +64,9 @@ class Quantizer(nn.Module):
     def set_codebook(self, vectors: Float[Tensor, "codes width"]) -> None:
         """Takes `vectors` as codes, each counted once."""
         with torch.no_grad():
-            self.book.embed[0].copy_(vectors)
-            self.book.embed_avg[0].copy_(vectors)
-            self.book.cluster_size.fill_(1.0)
+            self.codebook.copy_(vectors)
+            self.sums.copy_(vectors)
+            self.counts.fill_(1.0)
             self.has_begun.fill_(True)
 
     def forward(
@@ -97,9 +107,9 @@ class Quantizer(nn.Module):
 
     def _replace_dead(self, spare: Float[Tensor, "codes width"]) -> None:
         """Codes that stand for less than one vector move to a vector of the batch; their averages go on."""
-        is_dead = self.book.cluster_size[0] < 1.0
+        is_dead = self.counts < 1.0
         with torch.no_grad():
-            self.book.embed[0] = torch.where(is_dead[:, None], spare, self.book.embed[0])
+            self.codebook.copy_(torch.where(is_dead[:, None], spare, self.codebook))
 
     def _perplexity(self, codes: Int[Tensor, " places"]) -> Float[Tensor, ""]:
         share = torch.bincount(codes, minlength=len(self.codebook)) / max(len(codes), 1)

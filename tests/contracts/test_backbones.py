@@ -1,6 +1,7 @@
 """What every backbone promises, under both injections and in every configuration."""
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -17,10 +18,12 @@ from casim.diffusion import DiffusionBackbone
 from casim.guidance import Guided
 from casim.injection import Casim, ContextConfig, Fixed, Injection
 from casim.nn.attention import record_attention
-from casim.types import Backbone, Condition, MotionBatch, TextTokens, WordMap, frame_mask
+from casim.types import Backbone, Condition, MotionBatch, Space, TextTokens, WordMap, frame_mask
 
 PACKAGE = "casim.backbones"
 NAMES = plugins.names(PACKAGE)
+SPACES: tuple[Space, ...] = (7, (11,), (5, 3, 2))
+"""Vectors, one code per place, or several: a backbone is tried with the first one that it takes."""
 DIFFUSION = [n for n in NAMES if issubclass(plugins.load(Backbone, PACKAGE, n), DiffusionBackbone)]
 INJECTIONS = {
     "casim": Casim.Config(),
@@ -37,6 +40,8 @@ TOY = {
     "dropout": 0.0,
     "max_frames": 19,
     "time_width": 14,
+    "max_codes": 19,
+    "text_places": 12,
 }
 ATOL = 1e-5
 
@@ -59,6 +64,14 @@ class Arm:
     def denoise(self, x: Tensor, t: Tensor, text: TextTokens, frames: Tensor) -> Tensor:
         return self.backbone.denoise(x, t, self.injection(text), frames)
 
+    def clips(self) -> MotionBatch:
+        """Clips of the kind that the backbone makes."""
+        return coded(clips(), self.space)
+
+    @property
+    def space(self) -> Space:
+        return getattr(self.backbone, "groups", FEATS)
+
     def loss(self, batch: MotionBatch, text: TextTokens, seed: int = 0) -> Tensor:
         return self.backbone.loss(batch, self.injection(text), draw(seed)).total
 
@@ -78,9 +91,26 @@ def toy_config(name: str) -> Any:
     return config_type(**toy)
 
 
+def built(config: Any) -> Any:
+    """A backbone in the first space that it takes."""
+    for space in SPACES[:-1]:
+        with suppress(ValueError):
+            return plugins.build(config, space)
+    return plugins.build(config, SPACES[-1])
+
+
+def coded(batch: MotionBatch, space: Space) -> MotionBatch:
+    """The same clips as codes where the space has codes."""
+    if isinstance(space, int):
+        return batch
+    columns = batch.motion[..., : len(space)].abs() * 1000
+    codes = columns.long() % torch.tensor(space)
+    return replace(batch, motion=torch.where(batch.mask[..., None], codes, -1))
+
+
 def arm(name: str, injection: str = "casim", **changes: Any) -> Arm:
     torch.manual_seed(0)
-    backbone = plugins.build(replace(toy_config(name), **changes), FEATS)
+    backbone = built(replace(toy_config(name), **changes))
     made = plugins.build(INJECTIONS[injection], TEXT, backbone.condition_width)
     both = Arm(backbone, made)
     both.modules.eval()
@@ -141,7 +171,7 @@ def garbage_behind(x: Tensor, mask: Tensor, extra: int) -> tuple[Tensor, Tensor]
 @every_injection
 def test_loss_is_finite_and_reproducible(name: str, injection: str) -> None:
     both = arm(name, injection)
-    losses = [both.loss(clips(), text(), seed) for seed in (0, 0, 1)]
+    losses = [both.loss(both.clips(), text(), seed) for seed in (0, 0, 1)]
     assert torch.isfinite(losses[0])
     assert losses[0] == losses[1] != losses[2]
 
@@ -154,7 +184,7 @@ def test_every_parameter_gets_a_gradient(name: str, changes: dict[str, Any], inj
             arm(name, injection, **changes).loss(clips(), text())
         return
     both = arm(name, injection, **changes)
-    both.loss(clips(), text()).backward()
+    both.loss(both.clips(), text()).backward()
     silent = [n for n, p in both.modules.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
 
@@ -202,7 +232,7 @@ def test_text_matters_and_a_dropped_condition_ignores_it(name: str, injection: s
 
     def losses(dropped: bool) -> list[Tensor]:
         rows = torch.full((BATCH,), dropped)
-        return [both.backbone.loss(clips(), both.injection(p, rows), draw()).total for p in prompts]
+        return [both.backbone.loss(both.clips(), both.injection(p, rows), draw()).total for p in prompts]
 
     kept, dropped = losses(False), losses(True)
     assert abs(kept[0] - kept[1]) > 1e-4
@@ -253,7 +283,7 @@ def test_casim_on_one_pooled_token_equals_fixed(name: str) -> None:
     fixed = Fixed(Fixed.Config(), TEXT, WIDTH)
     fixed.load_state_dict(both.injection.state_dict(), strict=True)
     one = replace(prompt, tokens=prompt.pooled, mask=torch.ones(BATCH, 1, dtype=torch.bool))
-    pair = [both.backbone.loss(clips(), c, draw()).total for c in (both.injection(one), fixed(prompt))]
+    pair = [both.backbone.loss(both.clips(), c, draw()).total for c in (both.injection(one), fixed(prompt))]
     assert pair[0] == pair[1]
 
 
@@ -264,16 +294,16 @@ def test_saved_and_loaded_gives_the_same(name: str, injection: str, tmp_path: Pa
     save_tensors(tmp_path / "model.safetensors", both.modules.state_dict())
     torch.manual_seed(1)
     backbone = plugins.build(
-        plugins.restore(type(both.backbone.config), plugins.describe(both.backbone.config)), FEATS
+        plugins.restore(type(both.backbone.config), plugins.describe(both.backbone.config)), both.space
     )
     other = Arm(backbone, plugins.build(INJECTIONS[injection], TEXT, backbone.condition_width))
     other.modules.eval()
-    assert other.loss(clips(), text()) != both.loss(clips(), text())
+    assert other.loss(other.clips(), text()) != both.loss(both.clips(), text())
     load_into(other.modules, load_tensors(tmp_path / "model.safetensors"), "saved")
-    assert other.loss(clips(), text()) == both.loss(clips(), text())
+    assert other.loss(other.clips(), text()) == both.loss(both.clips(), text())
 
 
-@every_backbone
+@every_diffusion
 @given(batch=st.integers(1, 3), frames=st.integers(1, 9), words=st.integers(1, 4), patch=st.integers(1, 4))
 def test_sample_shape_seed_and_padding(name: str, batch: int, frames: int, words: int, patch: int) -> None:
     has_patch = "patch" in {field.name for field in fields(type(toy_config(name)))}
@@ -291,7 +321,7 @@ def test_sample_shape_seed_and_padding(name: str, batch: int, frames: int, words
     assert not first[~frame_mask(list(lengths))].any()
 
 
-@every_backbone
+@every_diffusion
 def test_more_frames_than_trained_for(name: str) -> None:
     both = arm(name)
     guided = Guided(both.injection(text((3,))))
