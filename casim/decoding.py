@@ -28,8 +28,6 @@ class Decoding:
             raise ValueError(f"top_k is {self.top_k}; 0 keeps all codes, any other number at least 1 of them")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; it is a probability above 0, 1 keeps all codes")
-        if self.strategy not in ("categorical", "greedy"):
-            raise ValueError(f"unknown strategy {self.strategy!r}; known: categorical, greedy")
 
     def choose(
         self, scores: Float[Tensor, "*items codes"], uniform: Float[Tensor, "*items"]
