@@ -11,7 +11,7 @@ chosen from these (`pick`) and what is minimised (`errors`).
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,8 @@ class AutoregressiveBackbone(Backbone):
 
     outputs: int
     """Scores at each place."""
+    extra_columns: ClassVar[int] = 0
+    """Columns that sampling carries from place to place beside the codes."""
     config: Any
 
     def __init__(self, config: AutoregressiveConfig, space: Space, outputs: int) -> None:
@@ -92,8 +94,8 @@ class AutoregressiveBackbone(Backbone):
     @abstractmethod
     def pick(
         self, scores: Float[Tensor, "batch outputs"], how: Decoding, uniform: Float[Tensor, "batch groups"]
-    ) -> tuple[Int[Tensor, "batch groups"], Bool[Tensor, " batch"]]:
-        """The codes chosen at one place, and whether the motion ends in front of it."""
+    ) -> tuple[Int[Tensor, "batch columns"], Bool[Tensor, " batch"]]:
+        """The codes chosen at one place (and `extra_columns` more), and whether the motion ends in front of it."""
 
     @abstractmethod
     def errors(
@@ -220,7 +222,8 @@ class AutoregressiveBackbone(Backbone):
         places = int(limits.max())
         self._check_room(guided.condition.tokens.shape[1], places)
         uniform = torch.rand(len(frames), places, len(self.groups), generator=generator).to(frames.device)
-        found = torch.full((*frames.shape, len(self.groups)), NOTHING, device=frames.device)
+        columns = len(self.groups) + self.extra_columns
+        found = torch.full((*frames.shape, columns), NOTHING, device=frames.device)
         is_done = torch.zeros_like(limits, dtype=torch.bool)
         state = _Reader(self, guided, len(frames), places) if uses_cache else None
         for place in range(places):
@@ -233,7 +236,7 @@ class AutoregressiveBackbone(Backbone):
                 after_step(place + 1)
             if bool(is_done.all()):
                 break
-        return found
+        return found[..., : len(self.groups)]
 
     @abstractmethod
     def without_end(self, scores: Float[Tensor, "batch outputs"]) -> Float[Tensor, "batch outputs"]:
@@ -241,7 +244,7 @@ class AutoregressiveBackbone(Backbone):
 
     def _read(self, guided: Guided, codes: Tensor) -> Float[Tensor, "batch outputs"]:
         """Scores of the next code, all tokens read anew."""
-        return guide(lambda seen, condition: self.logits(seen, condition)[:, -1], guided, codes.clamp_min(0))
+        return guide(lambda seen, condition: self.logits(seen, condition)[:, -1], guided, codes)
 
 
 class _Reader:
@@ -256,7 +259,7 @@ class _Reader:
 
     def next(self, codes: Int[Tensor, "batch places groups"], place: int) -> Float[Tensor, "batch outputs"]:
         """Scores of the code at `place`."""
-        new = codes[:, max(place - 1, 0) : place].clamp_min(0)
+        new = codes[:, max(place - 1, 0) : place]
 
         def scores(seen: Tensor, condition: Condition) -> Tensor:
             return self.backbone.logits(seen, condition, self.cache)[:, -1]

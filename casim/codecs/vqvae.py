@@ -19,7 +19,8 @@ from torch import Tensor
 from casim.features import FeatureSpec
 from casim.nn.quantizer import Quantized, Quantizer
 from casim.nn.temporal import TemporalConfig, TemporalDecoder, TemporalEncoder, at_stride
-from casim.types import Codec, Condition, Losses, MotionBatch, frame_mask
+from casim.nn.windows import cut, starts
+from casim.types import Codec, Condition, Losses, MotionBatch
 
 
 class Vqvae(Codec):
@@ -97,7 +98,7 @@ class Vqvae(Codec):
         """Smooth L1 error of features, and of joint positions once more, and commitment; `condition` is not
         used."""
         if self.config.window is not None:
-            batch = windows(batch, self.config.window, generator)
+            batch = cut(batch, starts(batch, self.config.window, generator), self.config.window)
         found, given = self.quantized(batch, generator)
         error = F.smooth_l1_loss(given.float(), batch.motion, reduction="none")
         last = 4 + 3 * (self.spec.joints - 1)
@@ -110,19 +111,6 @@ class Vqvae(Codec):
         weighted = self.config.position_weight * parts["positions"]
         weighted = weighted + self.config.commitment_weight * parts["commitment"]
         return Losses(parts["features"] + weighted, parts)
-
-
-def windows(batch: MotionBatch, frames: int, generator: torch.Generator | None) -> MotionBatch:
-    """A random stretch of `frames` consecutive frames of each clip; shorter clips stay whole."""
-    first, total = batch.place or (0, len(batch))
-    share = torch.rand(total, generator=generator)[first : first + len(batch)].to(batch.motion.device)
-    start = (share * (batch.lengths - frames + 1).clamp_min(1)).long()
-    width = min(frames, batch.motion.shape[1])
-    index = start[:, None] + torch.arange(width, device=start.device)
-    index = index.clamp_max(batch.motion.shape[1] - 1)
-    mask = frame_mask(batch.lengths.clamp_max(frames), width)
-    motion = batch.motion.gather(1, index[..., None].expand(-1, -1, batch.motion.shape[2]))
-    return replace(batch, motion=motion * mask[..., None], mask=mask, alignment=None)
 
 
 def _mean(error: Float[Tensor, "batch frames feats"], mask: Bool[Tensor, "batch frames"]) -> Float[Tensor, ""]:
