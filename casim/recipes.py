@@ -19,11 +19,11 @@ from casim.backbones.mdm_encoder import MdmEncoder
 from casim.data.choreography import Choreography
 from casim.diffusion import DiffusionConfig
 from casim.injection import Casim, ContextConfig, Fixed
+from casim.setups import CodecSetup, SamplingConfig, Setup, entry, restored
 from casim.text.bert import Bert
 from casim.text.clip import Clip
 from casim.text.hashed import Hashed
 from casim.text.minilm import MiniLM
-from casim.text_to_motion import SamplingConfig, Setup, entry
 
 PRECISIONS = ("no", "bf16", "fp16")
 
@@ -38,12 +38,18 @@ class Training:
     """Clips per step over all processes."""
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
+    beta1: float = 0.9
+    """First moment decay of AdamW."""
     beta2: float = 0.999
-    """Second moment decay of AdamW (the first is .9)."""
+    """Second moment decay of AdamW."""
     warmup: int = 0
     """Steps of linear warm-up."""
     decay: bool = False
     """Cosine decay of the learning rate to zero at the last step; otherwise constant."""
+    drop_at: int = 0
+    """Step from which the learning rate is `drop_to` of what it was; 0: never."""
+    drop_to: float = 0.05
+    """Share of the learning rate that is left from `drop_at` on."""
     clip_norm: float = 0.0
     """Gradient norm limit; 0: none."""
     ema: float = 0.0
@@ -66,10 +72,10 @@ class Training:
         # comparisons with NaN are false, so that NaN is refused too
         ranges: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
             "at least 1": (("steps", "batch_size", "checkpoint_every"), lambda x: x >= 1),
-            "at least 0": (("weight_decay", "warmup", "clip_norm", "seed"), lambda x: x >= 0),
+            "at least 0": (("weight_decay", "warmup", "drop_at", "clip_norm", "seed"), lambda x: x >= 0),
             "more than 0 and finite": (("learning_rate",), lambda x: 0 < x < math.inf),
-            "at least 0 and less than 1": (("beta2", "ema"), lambda x: 0 <= x < 1),
-            "between 0 and 1": (("text_dropout",), lambda x: 0 <= x <= 1),
+            "at least 0 and less than 1": (("beta1", "beta2", "ema"), lambda x: 0 <= x < 1),
+            "between 0 and 1": (("text_dropout", "drop_to"), lambda x: 0 <= x <= 1),
         }
         for words, (names, is_allowed) in ranges.items():
             for name in names:
@@ -85,7 +91,7 @@ class Recipe:
 
     name: str
     about: str
-    setup: Setup
+    setup: Setup | CodecSetup
     training: Training
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +106,7 @@ class Recipe:
             ValueError: an unknown plugin or field, a missing part, or a value of another type.
         """
         training = plugins.restore(Training, entry(config, "training"))
-        return Recipe(entry(config, "recipe"), "", Setup.from_json(config), training)
+        return Recipe(entry(config, "recipe"), "", restored(config), training)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {}
@@ -118,7 +124,7 @@ def named(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def recipe(function: Callable[[], tuple[Setup, Training]]) -> Callable[[], Recipe]:
+def recipe(function: Callable[[], tuple[Setup | CodecSetup, Training]]) -> Callable[[], Recipe]:
     """Lists a function as a recipe under its own name; its docstring says what it is for."""
 
     def build() -> Recipe:

@@ -13,7 +13,7 @@ from casim import plugins
 from casim.diffusion import DiffusionConfig
 from casim.official import casim_mdm, mdm
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Factors, named
-from casim.text_to_motion import Setup
+from casim.setups import Setup
 
 CLIP_WIDTH, BERT_WIDTH = 512, 768
 """ViT-B/32 and the base size of BERT and DistilBERT; the published models stand on them."""
