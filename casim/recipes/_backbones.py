@@ -41,7 +41,7 @@ WRITER: dict[str, Any] = {
     "text_places": 40,
 }
 """Size of the autoregressive ones; 40 places hold every caption of the benchmark."""
-LATENT = MotionVae.Config(width=48, layers=5, ff=96, dropout=0.0, is_pre_norm=True, positions=128)
+LATENT = MotionVae.Config(width=64, layers=3, ff=128, dropout=0.0, is_pre_norm=True, positions=128)
 
 
 def codec_setup(codec: Any) -> CodecSetup:
@@ -64,7 +64,7 @@ def choreography_pose_codes() -> tuple[CodecSetup, Training]:
 @recipe
 def choreography_motion_vae() -> tuple[CodecSetup, Training]:
     """First stage of mld: a clip of any length as one latent vector."""
-    return codec_setup(LATENT), replace(CODEC, steps=3200, learning_rate=2e-3)
+    return codec_setup(LATENT), replace(CODEC, steps=3200, batch_size=32, learning_rate=2e-3)
 
 
 def backbone_of(name: str) -> tuple[Any, SamplingConfig]:
@@ -75,7 +75,7 @@ def backbone_of(name: str) -> tuple[Any, SamplingConfig]:
         }
         return MdmEncoder.Config(**shared, dropout=0.0, is_pre_norm=True), DDIM
     if name == "mld":
-        return Mld.Config(width=64, layers=5, heads=4, ff=128, dropout=0.0, max_frames=1, time_width=64), replace(
+        return Mld.Config(width=96, layers=5, heads=4, ff=192, dropout=0.0, max_frames=1, time_width=96), replace(
             DDIM, steps=50
         )
     kind = {"t2m_gpt": T2mGpt, "como": Como}[name]
