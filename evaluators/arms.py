@@ -81,9 +81,7 @@ def _run(name: str) -> Run:
 
 def _check_comparable(a: Run, b: Run) -> None:
     if a.is_codec != b.is_codec:
-        raise ValueError(
-            f"{a.name} and {b.name} are of two stages; score them in two commands"
-        )
+        raise ValueError(f"{a.name} and {b.name} are of two stages; score them in two commands")
     data = [{k: v for k, v in run.config["data"].items() if k != "is_padded_full"} for run in (a, b)]
     if data[0] != data[1]:  # the same clips, however far they are padded in training
         raise ValueError(f"{a.name} and {b.name} were trained on different data; score them in two commands")
