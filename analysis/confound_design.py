@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from casim.recipes import FACTORS, HALF, Factors
-from casim.text_to_motion import Setup
+from casim.setups import Setup
 
 NAMES = tuple(field.name for field in fields(Factors))
 PAIRS = tuple(combinations(NAMES, 2))

@@ -39,7 +39,8 @@ from analysis.confound_results import METRIC, measures
 from analysis.confound_tables import show
 from casim import checkpoint, cli, devices, plugins, record
 from casim.recipes import FACTORS, WINDOWS, Factors
-from casim.text_to_motion import Setup, TextToMotion
+from casim.setups import Setup
+from casim.text_to_motion import TextToMotion
 from casim.types import Clips, TextEncoder
 from evaluators import generation, scores
 from evaluators.arms import Run, find_runs, settled

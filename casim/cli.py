@@ -22,6 +22,8 @@ Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 """Type of a parameter that names a folder and is given without a flag."""
 Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER ...")]
 """Type of a parameter that names folders and is given without a flag."""
+HIDDEN, FIXED = tyro.conf.Suppress, tyro.conf.Fixed
+"""Both together mark a dataclass field that no flag sets: `Annotated[Field, HIDDEN, FIXED]`."""
 APPEND = tyro.conf.UseAppendAction
 """Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
 

@@ -8,7 +8,7 @@ import csv
 import signal
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,6 +104,8 @@ def run(suite: Suite, options: Options) -> int:
 
 def _chosen(suite: Suite, options: Options) -> list[Cell]:
     cells = [cell for cell in suite.cells if fnmatchcase(cell.name, options.only)]
+    stages = {cell.first_stage for cell in cells} - {""}
+    cells = [cell for cell in suite.cells if cell in cells or cell.name in stages]
     if not cells:
         raise ValueError(f"no cell of {suite.name} fits {options.only!r}; --list shows their names")
     if options.jobs is not None and options.jobs < 1:
@@ -128,12 +130,14 @@ class Crew:
 
     def work(self, cells: Sequence[Cell], board: "Board") -> dict[str, str]:
         """Trains the cells; gives the reasons of those that failed, by name."""
-        waiting, failed = deque(cells), dict[str, str]()
+        waiting, failed = list(cells), dict[str, str]()
         with self._signals():
             try:
                 while self.running or (waiting and not self.signals):
-                    while waiting and len(self.running) < self.size and not self.signals:
-                        cell = waiting.popleft()
+                    while len(self.running) < self.size and not self.signals:
+                        if (cell := self._next(waiting)) is None:
+                            break
+                        waiting.remove(cell)
                         self.running.append((cell, self.start(cell)))
                         board.begin(cell)
                     self._heed()
@@ -144,6 +148,11 @@ class Crew:
                 for _, job in self.running:
                     job.stop()
         return failed
+
+    def _next(self, waiting: Sequence[Cell]) -> Cell | None:
+        """The first cell whose first stage is neither waiting nor under way; None if there is none."""
+        busy = {cell.name for cell in waiting} | {cell.name for cell, _ in self.running}
+        return next((cell for cell in waiting if cell.first_stage not in busy), None)
 
     def _collect(self, board: "Board") -> dict[str, str]:
         """Takes leave of the trainings that ended; gives the reasons of those that failed."""

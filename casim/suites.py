@@ -1,14 +1,17 @@
 """Named suites of trainings: a suite is a tuple of cells, a cell a recipe with a seed and changed fields."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal
 
 from casim import plugins, record
-from casim.recipes import FACTORS, HALF, Factors, Recipe
+from casim.checkpoint import WEIGHTS
+from casim.motion_codec import with_first_stage
+from casim.recipes import BACKBONES, FACTORS, FIRST_STAGES, HALF, Factors, Recipe
+from casim.setups import FirstStage, Setup
 from casim.train import differences, parse
 from casim.trainer import STATE
 
@@ -27,6 +30,8 @@ class Cell:
     """Fields of the recipe that differ, by dotted name: {"training.steps": 100}."""
     label: str = ""
     """Name of the cell where the recipe's does not tell it from others."""
+    first_stage: str = ""
+    """Name of the cell of the same suite whose codec this one works behind."""
 
     @property
     def name(self) -> str:
@@ -48,10 +53,19 @@ class Cell:
         """
         return parse(self.words)[0]
 
+    def behind(self, out: Path) -> Recipe:
+        """The same, with what the first stage below `out` is now; without, if it has not been trained."""
+        setup = self.config.setup
+        if not isinstance(setup, Setup) or not (out / self.first_stage / WEIGHTS).is_file():
+            return self.config
+        setup = replace(setup, first_stage=FirstStage(str(out / self.first_stage)))
+        return replace(self.config, setup=with_first_stage(setup))
+
     def argv(self, out: Path, threads: int = 1) -> list[str]:
         """The command line that starts the cell below `out`, or continues it."""
         how = "--resume" if self.standing(out) == "broken off" else "--overwrite"
-        return [*self.words, "--threads", str(threads), "--out", str(out / self.name), how]
+        stage = ["--first-stage", str(out / self.first_stage)] if self.first_stage else []
+        return [*self.words, *stage, "--threads", str(threads), "--out", str(out / self.name), how]
 
     def standing(self, out: Path) -> Standing:
         """How far the cell has come below `out`.
@@ -66,7 +80,7 @@ class Cell:
         if not (folder / record.FILE).exists():
             raise ValueError(f"{folder} holds something that is no run; move it away, or give another --out")
         entry = record.load(folder)
-        if changed := differences(entry.config, record.without_host(self.config.to_json())):
+        if changed := differences(entry.config, record.without_host(self.behind(out).to_json())):
             raise ValueError(f"{folder} holds a run with another config: {changed}; move it, or give another --out")
         if entry.status == "done":
             return "done"
@@ -162,3 +176,21 @@ def confounds_full() -> tuple[Cell, ...]:
 def confounds_mocap() -> tuple[Cell, ...]:
     """The half fraction on a folder of real motion (data/mocap) with MiniLM, one training seed."""
     return _confounds("mocap_confound", HALF, SEEDS[:1])
+
+
+def _behind(codec: str, prefix: str = "choreography") -> str:
+    return Cell(f"{prefix}_{codec}", 0).name
+
+
+@suite
+def backbones() -> tuple[Cell, ...]:
+    """Every backbone with both injections, three training seeds each; behind the same codecs, trained first."""
+    stages = [Cell(f"choreography_{codec}", 0) for codec in FIRST_STAGES.values()]
+    pairs = {"mdm_decoder": "choreography"} | {name: f"choreography_{name}" for name in BACKBONES}
+    cells = [
+        Cell(f"{prefix}_{injection}", seed, first_stage=_behind(FIRST_STAGES[name]) if name in FIRST_STAGES else "")
+        for seed in SEEDS
+        for name, prefix in pairs.items()
+        for injection in ("casim", "fixed")
+    ]
+    return (*stages, *cells)

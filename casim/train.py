@@ -13,11 +13,18 @@ import tyro
 from rich.console import Console
 
 from casim import checkpoint, cli, record
+from casim.motion_codec import with_first_stage
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
-from casim.text_to_motion import PARTS
+from casim.setups import FirstStage, Setup
 from casim.trainer import STATE, Trainer
 
-SWAPS = "--data, --text, --injection or --backbone NAME puts another plugin in the place of the recipe's own."
+SWAPS = (
+    "--data, --text, --injection, --backbone or --codec NAME puts another plugin in the place of the recipe's own."
+)
+
+
+FIRST_STAGE = "--first-stage"
+STAGES = f"{FIRST_STAGE} RUN names the run of the codec that the backbone works behind."
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def parse(argv: Sequence[str]) -> tuple[Recipe, Options]:
     ) -> tuple[Recipe, Options]:
         return Recipe(recipe.name, recipe.about, setup, training), options
 
-    given.__doc__ = f"{recipe.about}\n\n{SWAPS}"
+    given.__doc__ = f"{recipe.about}\n\n{SWAPS}\n\n{STAGES}"
     return tyro.cli(given, args=argv, prog=f"python -m casim.train {recipe.name}")
 
 
@@ -84,10 +91,13 @@ def _swapped(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, list[str]]:
     setup, rest, words = recipe.setup, [], iter(argv)
     for word in words:
         flag, has_value, name = word.partition("=")
-        if (part := flag.removeprefix("--")) not in PARTS or not flag.startswith("--"):
+        part = flag.removeprefix("--")
+        if flag == FIRST_STAGE and isinstance(setup, Setup):
+            setup = replace(setup, first_stage=FirstStage(name if has_value else next(words, "")))
+        elif flag.startswith("--") and part in setup.parts:
+            setup = setup.with_plugin(part, name if has_value else next(words, ""))
+        else:
             rest.append(word)
-            continue
-        setup = setup.with_plugin(part, name if has_value else next(words, ""))
     return replace(recipe, setup=setup), rest
 
 
@@ -99,6 +109,8 @@ def train(recipe: Recipe, options: Options) -> int:
     """
     if options.threads:
         torch.set_num_threads(options.threads)
+    if isinstance(recipe.setup, Setup):
+        recipe = replace(recipe, setup=with_first_stage(recipe.setup))
     folder = options.out or Path("runs") / f"{recipe.name}_seed{recipe.training.seed}"
     is_first = os.environ.get("RANK", "0") == "0"
     if is_first:  # the others would see what the first has written already

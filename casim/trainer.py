@@ -26,9 +26,11 @@ from torch import Tensor
 
 from casim import checkpoint, plugins, record
 from casim.data._order import batch_items
+from casim.motion_codec import MotionCodec
 from casim.recipes import Recipe
+from casim.setups import CodecSetup, Setup
 from casim.text_to_motion import TextToMotion
-from casim.types import MotionBatch
+from casim.types import MotionBatch, MotionDataset
 
 STATE = "training.safetensors"
 LOG = "log.csv"
@@ -78,12 +80,12 @@ class Trainer:
         dataset = plugins.build(recipe.setup.data)
         self.clips = dataset.split("train")
         set_seed(self.settings.seed)
-        self.model = TextToMotion.for_dataset(recipe.setup, dataset).to(self.accelerator.device).train()
+        self.model = _fresh(recipe.setup, dataset).to(self.accelerator.device).train()
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters,
             lr=self.settings.learning_rate,
-            betas=(0.9, self.settings.beta2),
+            betas=(self.settings.beta1, self.settings.beta2),
             weight_decay=self.settings.weight_decay,
         )
         # prepared after the optimiser was built on the same parameters: accelerate only wraps
@@ -92,7 +94,7 @@ class Trainer:
         self.step, self.seconds, self.log = 0, 0.0, _Log()
         self.is_stopping = False
         # a batch that cannot be filled, or a caption too long, fails here, before anything is written
-        self.model.encode(self._batch()[0].texts)
+        self.model.check(self._batch()[0])
 
     def run(self) -> int:
         """Trains to the last step or until a signal; gives the exit code."""
@@ -140,13 +142,13 @@ class Trainer:
         settings = self.settings
         torch.manual_seed(stream_seed(settings.seed, self.step, LAYERS, self.accelerator.process_index))
         batch, dropped = self._batch()
-        text = self.model.encode(batch.texts)
         generator = torch.Generator().manual_seed(stream_seed(settings.seed, self.step, NOISE))
+        inputs = self.model.inputs(batch, dropped, generator)
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self.accelerator.autocast():
-            losses = self.wrapped(batch, text, dropped, generator)
+            losses = self.wrapped(*inputs, generator)
         self.accelerator.backward(losses.total)
         if settings.clip_norm:
             self.accelerator.clip_grad_norm_(self.parameters, settings.clip_norm)
@@ -170,6 +172,8 @@ class Trainer:
     def _learning_rate(self) -> float:
         settings = self.settings
         scale = min(1.0, (self.step + 1) / settings.warmup) if settings.warmup else 1.0
+        if settings.drop_at and self.step >= settings.drop_at:
+            scale *= settings.drop_to
         if settings.decay:
             scale *= 0.5 * (1 + math.cos(math.pi * self.step / settings.steps))
         return settings.learning_rate * scale
@@ -214,6 +218,7 @@ class Trainer:
         state = {"step": torch.tensor(self.step), "seconds": torch.tensor(self.seconds, dtype=torch.float64)}
         state |= {f"parameter.{i}": p for i, p in enumerate(self.parameters)}
         state |= {f"average.{i}": p for i, p in enumerate(self.average)}
+        state |= {f"buffer.{name}": b for name, b in self._buffers().items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in moments.items()}
         return state
@@ -234,6 +239,8 @@ class Trainer:
             )
         self._put([state[f"parameter.{i}"] for i in range(len(self.parameters))])
         self.average = [state[f"average.{i}"].to(p) for i, p in enumerate(self.average)]
+        for name, buffer in self._buffers().items():
+            buffer.copy_(state[f"buffer.{name}"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
             if key.startswith("optimizer."):
@@ -255,7 +262,14 @@ class Trainer:
             if has_moments:
                 shapes |= {f"optimizer.{i}.{name}": shape for name in ("exp_avg", "exp_avg_sq")}
                 shapes[f"optimizer.{i}.step"] = ()
-        return shapes
+        return shapes | {f"buffer.{name}": tuple(b.shape) for name, b in self._buffers().items()}
+
+    def _buffers(self) -> dict[str, Tensor]:
+        """What training changes beside parameters (the averages of a codebook)."""
+        known = {name for name, _ in self.model.named_parameters()} | {"mean", "std"}
+        learnt = self.model.codec if isinstance(self.model, MotionCodec) else None
+        state = {} if learnt is None else self.model.state_dict(keep_vars=True)
+        return {name: tensor for name, tensor in state.items() if name not in known}
 
     def _results(self) -> dict[str, record.Measure]:
         tail = [loss for _, loss, _, _ in self.log.rows[-10:]]
@@ -264,7 +278,7 @@ class Trainer:
             "loss": record.Measure(
                 value=sum(tail) / max(1, len(tail)),
                 n=len(tail),
-                unit="mean squared error of normalised features",
+                unit="training loss",
                 higher_is_better=False,
                 protocol=f"training loss, mean of the last logged steps; {batch}",
             ),
@@ -284,6 +298,13 @@ class Trainer:
         message = f"stopped at step {self.step} and saved; continue with the same command and --resume"
         Console().print(message, soft_wrap=True)
         return 130
+
+
+def _fresh(setup: Setup | CodecSetup, dataset: MotionDataset) -> TextToMotion | MotionCodec:
+    """The model that a recipe trains, with fresh weights."""
+    if isinstance(setup, CodecSetup):
+        return MotionCodec.for_dataset(setup, dataset)
+    return TextToMotion.for_dataset(setup, dataset)
 
 
 @contextmanager

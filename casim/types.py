@@ -266,6 +266,14 @@ class Codec(Model):
     def code_mask(self, frames: Bool[Tensor, "batch frames"]) -> Bool[Tensor, "batch codes"]:
         """The places that clips of these frames take."""
 
+    def frames_of(self, codes: Int[Tensor, "batch codes channels"]) -> Int[Tensor, " batch"]:
+        """How many frames the codes of each item stand for, where codes of -1 end them.
+
+        Raises:
+            ValueError: latents, whose number does not tell.
+        """
+        raise ValueError(f"{type(self).__name__} has as many latents for every length: lengths must be given")
+
     @abstractmethod
     def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
         """The same clips as latents or codes; `generator` draws where the codec is random, None takes the mean."""

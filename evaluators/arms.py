@@ -26,6 +26,11 @@ class Run:
     config: Mapping[str, Any]
 
     @property
+    def is_codec(self) -> bool:
+        """Whether it is a first stage: its clips are reconstructed, not generated."""
+        return "codec" in self.config
+
+    @property
     def dataset(self) -> str:
         """Name of the dataset that it was trained on."""
         return self.config["data"]["plugin"]
@@ -66,8 +71,8 @@ def _bundled() -> tuple[str, ...]:
 def _run(name: str) -> Run:
     folder = checkpoint.find_run(name)
     config = checkpoint.load_config(folder)
-    if not {"recipe", "data", "backbone"} <= set(config):
-        raise ValueError(f"{name} is no run of a generator; name a run that python -m casim.train wrote")
+    if not {"recipe", "data"} <= set(config) or not {"backbone", "codec"} & set(config):
+        raise ValueError(f"{name} is no run of a generator or a codec; name a run that python -m casim.train wrote")
     kind: Any = plugins.load(MotionDataset, "casim.data", config["data"].get("plugin"))
     # older runs lack fields that have come since
     config["data"] = plugins.describe(plugins.restore(kind.Config, config["data"]))
@@ -75,6 +80,8 @@ def _run(name: str) -> Run:
 
 
 def _check_comparable(a: Run, b: Run) -> None:
+    if a.is_codec != b.is_codec:
+        raise ValueError(f"{a.name} and {b.name} are of two stages; score them in two commands")
     data = [{k: v for k, v in run.config["data"].items() if k != "is_padded_full"} for run in (a, b)]
     if data[0] != data[1]:  # the same clips, however far they are padded in training
         raise ValueError(f"{a.name} and {b.name} were trained on different data; score them in two commands")

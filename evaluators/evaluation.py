@@ -9,6 +9,7 @@ import torch
 from rich.progress import Progress
 
 from casim import checkpoint, record
+from casim.motion_codec import MotionCodec
 from casim.text_to_motion import TextToMotion
 from evaluators import generation, scores, set_scores
 from evaluators.arms import Run
@@ -43,7 +44,7 @@ def evaluate(
     Raises:
         ValueError: a split that the dataset does not have, or that holds fewer captions than the protocol takes.
     """
-    models = [TextToMotion.load(run.folder, device=device) for run in runs]
+    models = [model_of(run, device) for run in runs]
     observer = Observer(models[0].dataset(), {name: judge.embedder for name, judge in judges.items()})
     splits = {split: observer.dataset.split(split) for split in protocol.splits or ()}
     asked = {split: generation.asked(split, clips, protocol) for split, clips in splits.items()}
@@ -61,6 +62,11 @@ def evaluate(
             rows.append(scores.judge(seen, run.arm, run.seed, batch.split))
         _enter(written, pd.concat(rows, ignore_index=True), collected, protocol, out, progress)
     return written
+
+
+def model_of(run: Run, device: str) -> TextToMotion | MotionCodec:
+    """The generator, or the codec, of a run."""
+    return (MotionCodec if run.is_codec else TextToMotion).load(run.folder, device)
 
 
 def _begin(
@@ -93,7 +99,7 @@ def _references(
 
 
 def generated(
-    runs: Sequence[tuple[Run, TextToMotion]],
+    runs: Sequence[tuple[Run, TextToMotion | MotionCodec]],
     batches: Sequence[Asked],
     protocol: Protocol,
     observer: Observer,

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from casim.features import to_joints
+from casim.motion_codec import MotionCodec
 from casim.text_to_motion import TextToMotion
 from casim.types import Clips, MotionBatch, MotionDataset
 from evaluators.embed.oracle import Oracle
@@ -71,18 +72,27 @@ def other_clips(dataset: MotionDataset, split: str, batches: Sequence[Asked], pr
     return asked(other, clips, replace(protocol, samples=count, repeats=1))
 
 
-def generate(model: TextToMotion, batch: Asked, protocol: Protocol) -> EvalBatch:
-    """Motions of the captions' real lengths."""
-    motion = model.sample(
+def generate(model: TextToMotion | MotionCodec, batch: Asked, protocol: Protocol) -> EvalBatch:
+    """Motions of the captions' real lengths, or of the model's own (`Protocol.length_source`); a codec's clips come
+    back through it."""
+    if isinstance(model, MotionCodec):
+        given = model.reconstruct(batch.real.to(model.device)).cpu()
+        return EvalBatch(given, batch.real.mask, batch.real, is_reconstruction=True)
+    is_own = protocol.length_source == "own" and model.is_autoregressive
+    longest = batch.real.mask.shape[1]
+    lengths = [min(longest, model.max_frames)] * len(batch.real) if is_own else batch.real.lengths.tolist()
+    motion, mask = model.generate(
         batch.real.texts,
-        batch.real.lengths.tolist(),
+        lengths,
         seed=batch.seed,
         guidance=protocol.guidance,
+        keywords=batch.real.keywords,
         sampler=protocol.sampler,
         steps=protocol.steps,
+        length="own" if is_own else None,
     )
-    motion = F.pad(motion, (0, 0, 0, batch.real.mask.shape[1] - motion.shape[1]))  # as the clips are padded
-    return EvalBatch(motion.cpu(), batch.real.mask, batch.real)
+    missing = longest - motion.shape[1]  # padded as the clips are
+    return EvalBatch(F.pad(motion, (0, 0, 0, missing)).cpu(), F.pad(mask, (0, missing)).cpu(), batch.real)
 
 
 class Observer:

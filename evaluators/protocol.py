@@ -62,6 +62,8 @@ class EvalBatch:
     """Joints of the real clips in metres."""
     fps: float = 20.0
     """Frames per second of the joints."""
+    is_reconstruction: bool = False
+    """The motions are the real clips themselves, through a codec and back."""
     spaces: Mapping[str, Space] = field(default_factory=dict)
     """Vectors of the clips by name of the embedder, in the order of the clips."""
 
@@ -119,6 +121,12 @@ class EvalBatch:
         return self.spaces[name]
 
 
+LENGTHS = {
+    "true": "lengths of the real clips",
+    "own": "autoregressive models end by themselves, at most as late as the longest clip of the batch",
+}
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A fixed way to measure; two numbers are comparable if `in_words` says the same of them."""
@@ -138,8 +146,9 @@ class Protocol:
     """Sampler of the diffusion; None takes each run's own."""
     steps: int | None = None
     """Sampling steps; None takes each run's own."""
-    length_source: Literal["true"] = "true"
-    """Where the number of frames comes from: the real clip of the caption."""
+    length_source: Literal["true", "own"] = "true"
+    """Where the number of frames comes from: the real clip of the caption, or, for autoregressive models, their own
+    end (in batches of clips of like length, which is the longest that each may be)."""
     batch_size: int = 100
     """Motions per sampling batch; it decides which noise a caption gets, so it belongs to the protocol."""
     seed: int = 0
@@ -162,7 +171,7 @@ class Protocol:
         splits = " and ".join(name.replace("_", "-") for name in self.splits or ("the dataset's test splits",))
         r = self.resampling
         return (
-            f"protocol {self.name}: {captions} per split ({splits}), {motions}, lengths of the real clips, "
+            f"protocol {self.name}: {captions} per split ({splits}), {motions}, {LENGTHS[self.length_source]}, "
             f"{self._sampling()}, the same captions and noise for every run "
             f"(seed {self.seed}, batches of {self.batch_size}); "
             f"{r.confidence:.0%} intervals from {r.resamples} two-way bootstrap replicates over "

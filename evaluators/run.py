@@ -35,6 +35,8 @@ class Changes:
     """Sampler of all runs."""
     steps: int | None = None
     """Sampling steps of all runs."""
+    length_source: Literal["true", "own"] | None = None
+    """own: autoregressive models end by themselves."""
     seed: int | None = None
     """Seed of noise and choice of captions."""
 

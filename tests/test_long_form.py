@@ -17,8 +17,9 @@ from casim.features import FeatureSpec
 from casim.guidance import Guided
 from casim.injection import Casim
 from casim.long_form import Joining, LongForm, Takes, cross_fade, seam_windows, unfold
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 from casim.timeline import Layout
 from casim.types import Backbone, Condition
 

@@ -16,8 +16,9 @@ from casim.diffusion import DiffusionConfig
 from casim.features import FeatureSpec
 from casim.injection import Casim
 from casim.sample import main
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 
 FRAMES = 41
 SHORT = ["--handshake", "5", "--blend", "3"]

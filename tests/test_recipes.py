@@ -13,7 +13,7 @@ from casim import plugins
 from casim.diffusion import DiffusionConfig
 from casim.official import casim_mdm, mdm
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Factors, named
-from casim.text_to_motion import Setup
+from casim.setups import restored
 
 CLIP_WIDTH, BERT_WIDTH = 512, 768
 """ViT-B/32 and the base size of BERT and DistilBERT; the published models stand on them."""
@@ -64,7 +64,7 @@ def official(name: str) -> dict[str, torch.Size]:
 def test_setup_survives_json(name: str) -> None:
     recipe = named(name)
     config = json.loads(json.dumps(recipe.to_json()))
-    assert Setup.from_json(config) == recipe.setup
+    assert restored(config) == recipe.setup
     assert config["recipe"] == recipe.name == name
     assert config["training"] == vars(recipe.training)
     assert recipe.about.splitlines()[0].endswith(".")

@@ -15,8 +15,9 @@ from casim.diffusion import DiffusionConfig
 from casim.features import FeatureSpec
 from casim.injection import Casim
 from casim.sample import Options, main, sample
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 
 FRAMES = 23
 """The toy run's longest motion: 1.15 s."""

@@ -13,8 +13,9 @@ from casim import checkpoint, plugins
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.data.choreography import Choreography
 from casim.injection import Casim, Fixed
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 
 DATA = Choreography.Config(train=41, validation=7, test=7, held_out=7, min_frames=20, max_frames=37)
 BACKBONE = MdmDecoder.Config(width=14, layers=1, heads=2, ff=23, patch=2)

@@ -57,6 +57,10 @@ class PoseCodes(Codec):
         """One place for every four frames, begun ones included."""
         return at_stride(frames, self.config.network.stride)
 
+    def frames_of(self, codes: Int[Tensor, "batch codes channels"]) -> Int[Tensor, " batch"]:
+        """Four frames for every code."""
+        return (codes[..., 0] >= 0).sum(1) * self.config.network.stride
+
     def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
         """The clips as codes of frames 0, 4, 8 ...; `generator` draws the measures' offsets, None: none."""
         mask = self.code_mask(batch.mask)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from casim.features import FeatureSpec
@@ -61,6 +61,10 @@ class Vqvae(Codec):
     def code_mask(self, frames: Bool[Tensor, "batch frames"]) -> Bool[Tensor, "batch codes"]:
         """One place for every four frames, begun ones included."""
         return at_stride(frames, self.config.network.stride)
+
+    def frames_of(self, codes: Int[Tensor, "batch codes channels"]) -> Int[Tensor, " batch"]:
+        """Four frames for every code."""
+        return (codes[..., 0] >= 0).sum(1) * self.config.network.stride
 
     def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
         """The clips as codes (or latents); nothing is drawn."""

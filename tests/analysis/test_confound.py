@@ -22,8 +22,9 @@ from casim.backbones.mdm_decoder import MdmDecoder
 from casim.data.choreography import Choreography
 from casim.injection import Casim
 from casim.recipes import FACTORS, HALF, Factors
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 from evaluators.intervals import Resampling
 
 HOW = Resampling(resamples=100)

@@ -20,8 +20,9 @@ from casim.backbones.mdm_decoder import MdmDecoder
 from casim.backbones.mdm_encoder import MdmEncoder
 from casim.data.choreography import Choreography
 from casim.injection import Casim, Fixed
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 
 PROBES = sorted(m.name for m in pkgutil.iter_modules(analysis.__path__) if m.name.endswith("_probe"))
 DATA = Choreography.Config(train=31, validation=5, test=19, held_out=37, max_frames=43)

@@ -9,8 +9,9 @@ from casim import checkpoint, cli, record
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.data.choreography import Choreography
 from casim.injection import Casim
+from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
-from casim.text_to_motion import SamplingConfig, Setup, TextToMotion
+from casim.text_to_motion import TextToMotion
 from evaluators import arms, generation
 from evaluators import run as runs
 from evaluators.generation import choose
