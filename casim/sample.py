@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ class Options:
     text_file: Path | None = None
     """Text file with a prompt per line; empty lines are passed over."""
     seconds: Annotated[tuple[float, ...], APPEND] = ()
-    """Length of each motion; default: the longest that the model was trained for. With --long: how long a prompt is
+    """Length of each motion; default: the longest that the model was trained for, or where an autoregressive model
+    ends by itself. With --long: how long a prompt is
     shown, given once for all or once per --text."""
     long: bool = False
     """One motion in which the prompts follow each other."""
@@ -77,16 +78,17 @@ class Sampled:
     """Metres, y up."""
     prompts: tuple[str, ...]
     fps: float
+    lengths: tuple[int, ...]
+    """Frames of each; what stands behind them is nothing."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What `samples.npz` holds."""
-        lengths = np.full(len(self.prompts), self.joints.shape[1])
         names = SKELETONS[self.joints.shape[2]].names
         return {
             "joints": self.joints,
             "features": self.features,
             "prompts": np.array(self.prompts),
-            "lengths": lengths,
+            "lengths": np.array(self.lengths),
             "fps": np.array(self.fps),
             "joint_names": np.array(names),
         }
@@ -118,6 +120,8 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
     layout = long_samples.layout_of(segments, options.join, model) if segments else None
     frames = layout.total if layout else frames_of(options.seconds, model)
     total_steps(options.steps, model)
+    if model.is_autoregressive and options.sampler is not None:
+        raise ValueError("--steps and --sampler belong to denoising; this run writes codes one after another")
     model.encode(texts)  # too long a prompt is found before anything is written
     console = console or Console(quiet=True)
     if unseen := ", ".join(model.unseen_words(texts)):
@@ -229,11 +233,16 @@ def frames_of(lengths: Sequence[float], model: TextToMotion) -> int:
 
 
 def total_steps(steps: int | None, model: TextToMotion) -> int:
-    """Denoising steps of one motion: those asked for, the run's own, or every step of the training schedule.
+    """Denoising steps of one motion: those asked for, the run's own, or every step of the training schedule; of an
+    autoregressive model the most codes that it writes.
 
     Raises:
         ValueError: none, or more than the model was trained with.
     """
+    if model.is_autoregressive:
+        if steps is not None:
+            raise ValueError("--steps and --sampler belong to denoising; this run writes codes one after another")
+        return model.setup.backbone.max_codes
     trained = model.setup.backbone.diffusion.steps
     if steps is not None and not 1 <= steps <= trained:
         raise ValueError(f"--steps must be 1 to {trained}, the steps that the model was trained with; got {steps}")
@@ -242,14 +251,16 @@ def total_steps(steps: int | None, model: TextToMotion) -> int:
 
 def generate(model: TextToMotion, texts: list[str], frames: int, options: Options, console: Console) -> Sampled:
     """One motion per prompt, sampled in batches."""
-    own = {"sampler": options.sampler, "steps": options.steps}
+    own: dict[str, Any] = {"sampler": options.sampler, "steps": options.steps}
+    if model.is_autoregressive and not options.seconds:
+        own["length"] = "own"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    starts, motions = range(0, len(texts), BATCH), []
+    starts, motions, lengths = range(0, len(texts), BATCH), [], []
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("denoising", total=total_steps(options.steps, model) * len(starts))
         for start in starts:
             chunk = texts[start : start + BATCH]
-            motion = model.sample(
+            motion, mask = model.generate(
                 chunk,
                 [frames] * len(chunk),
                 options.seed + start,
@@ -258,10 +269,11 @@ def generate(model: TextToMotion, texts: list[str], frames: int, options: Option
                 **own,
             )
             motions.append(motion)
+            lengths += mask.sum(1).tolist()
     motion = torch.cat(motions)
     joints = model.joints(motion) * SKELETONS[model.spec.joints].metres
     features = denormalise(motion, model.mean, model.std)
-    return Sampled(features.cpu().numpy(), joints.cpu().numpy(), tuple(texts), model.spec.fps)
+    return Sampled(features.cpu().numpy(), joints.cpu().numpy(), tuple(texts), model.spec.fps, tuple(lengths))
 
 
 def write(sampled: Sampled, options: Options, console: Console) -> list[Path]:
@@ -269,7 +281,8 @@ def write(sampled: Sampled, options: Options, console: Console) -> list[Path]:
     files = [options.out / SAMPLES]
     write_npz(files[0], sampled.arrays())
     with console.status("writing"):
-        for i, (text, joints) in enumerate(zip(sampled.prompts, sampled.joints, strict=True)):
+        for i, (text, whole) in enumerate(zip(sampled.prompts, sampled.joints, strict=True)):
+            joints = whole[: sampled.lengths[i]]
             stem = options.out / f"{i:02d}_{_slug(text)}"
             if options.bvh:
                 files.append(stem.with_suffix(".bvh"))

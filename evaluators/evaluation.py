@@ -11,7 +11,7 @@ from rich.progress import Progress
 from casim import checkpoint, record
 from casim.motion_codec import MotionCodec
 from casim.text_to_motion import TextToMotion
-from evaluators import generation, scores, set_scores
+from evaluators import generation, rewording, scores, set_scores
 from evaluators.arms import Run
 from evaluators.generation import Asked, Observer
 from evaluators.judges import Judge
@@ -45,6 +45,7 @@ def evaluate(
         ValueError: a split that the dataset does not have, or that holds fewer captions than the protocol takes.
     """
     models = [model_of(run, device) for run in runs]
+    by_name = {run.name: model for run, model in zip(runs, models, strict=True)}
     observer = Observer(models[0].dataset(), {name: judge.embedder for name, judge in judges.items()})
     splits = {split: observer.dataset.split(split) for split in protocol.splits or ()}
     asked = {split: generation.asked(split, clips, protocol) for split, clips in splits.items()}
@@ -59,7 +60,11 @@ def evaluate(
             list(zip(runs, models, strict=True)), batches, protocol, observer, progress
         ):
             collected.add(batch.split, run.arm, run.seed, batch.repeat, seen)
-            rows.append(scores.judge(seen, run.arm, run.seed, batch.split))
+            row = scores.judge(seen, run.arm, run.seed, batch.split)
+            model = by_name[run.name]
+            if protocol.counterfactuals and isinstance(model, TextToMotion):
+                row = row.assign(**rewording.judged(model, batch, protocol, observer))
+            rows.append(row)
         _enter(written, pd.concat(rows, ignore_index=True), collected, protocol, out, progress)
     return written
 
@@ -131,7 +136,8 @@ def _enter(
 
     rows = scores.average_repeats(rows)
     sets = set_scores.entries(collected, protocol.in_words(), tick)
-    written.results = scores.measures(rows, protocol.resampling, protocol.in_words()) | sets.measures
+    words, how = protocol.in_words(), protocol.resampling
+    written.results = scores.measures(rows, how, words) | rewording.measures(rows, how, words) | sets.measures
     written.config["left_out"] = sets.notes
     blank = rows.assign(seed=rows["seed"].where(rows["seed"] != scores.UNSEEDED).astype("Int64"))
     for name, table in ((ITEMS, blank), (VARIANCES, pd.DataFrame(sets.variances))):

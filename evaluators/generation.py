@@ -126,6 +126,10 @@ class Observer:
         plain = {"essential": essential(seen, self.dataset.spec, prompt), "joints": joints(seen, prompt)}
         return replace(seen, spaces=found | plain)
 
+    def with_joints(self, batch: EvalBatch) -> EvalBatch:
+        """The batch with its joints alone: captions that no real clip has need no more."""
+        return replace(batch, joints=self._metres(self._features(batch.motion)), fps=self.dataset.spec.fps)
+
     def real(self, batch: Asked) -> EvalBatch:
         """The real clips of the captions in place of generated ones, looked at in the same way."""
         return self.look(EvalBatch(batch.real.motion, batch.real.mask, batch.real), batch.prompt)

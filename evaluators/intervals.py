@@ -12,7 +12,8 @@ with seed j. All functions are pure; the same `Resampling` gives the same interv
 Simulated coverage of the nominal 95 % (variances of prompts and residual 1; `tests/evaluators/test_intervals.py`
 repeats a part): seed variance .3: 30 prompts x 3 seeds .92, 300 x 3 .81, 30 x 5 .94, 100 x 10 .93; seed variance
 .01: .95 to .97. So three seeds that differ much are too few for any resampling: look at the single seeds beside the
-interval. Where all items have the same value (all right, all wrong) the interval has no width: look at `n`.
+interval. Where all items are right, or all wrong, no resample differs: the interval is then Wilson's, of the items
+alone.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import binomtest
 
 from casim.record import Measure
 
@@ -68,8 +70,17 @@ def mean_interval(values: Float[np.ndarray, "seeds items"], how: Resampling = DE
     """
     if np.isnan(values).all():
         return None
+    value = float(np.nanmean(values))
+    if value in (0.0, 1.0) and np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
+        return Estimate(value, _wilson(value, _items(values), how), _items(values))
     draws = _replicates(values, 0, how)
-    return Estimate(float(np.nanmean(values)), _percentiles(draws, how), _items(values))
+    return Estimate(value, _percentiles(draws, how), _items(values))
+
+
+def _wilson(share: float, items: int, how: Resampling) -> tuple[float, float]:
+    """Wilson's score interval of a share of items, for shares of none or all: no resampling gives these a width."""
+    found = binomtest(round(share * items), items).proportion_ci(how.confidence, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def difference_interval(

@@ -149,6 +149,9 @@ class Protocol:
     length_source: Literal["true", "own"] = "true"
     """Where the number of frames comes from: the real clip of the caption, or, for autoregressive models, their own
     end (in batches of clips of like length, which is the longest that each may be)."""
+    counterfactuals: bool = False
+    """Also score mirror consistency and paraphrase stability, for which four more motions are made of each
+    caption."""
     batch_size: int = 100
     """Motions per sampling batch; it decides which noise a caption gets, so it belongs to the protocol."""
     seed: int = 0

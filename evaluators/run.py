@@ -37,12 +37,14 @@ class Changes:
     """Sampling steps of all runs."""
     length_source: Literal["true", "own"] | None = None
     """own: autoregressive models end by themselves."""
+    counterfactuals: bool = False
+    """Also score mirror consistency and paraphrase stability; makes four more motions of each caption."""
     seed: int | None = None
     """Seed of noise and choice of captions."""
 
     def apply(self, protocol: Protocol) -> Protocol:
         """The protocol with these changes, named as changed if there are any."""
-        changed = {name: value for name, value in vars(self).items() if value is not None}
+        changed = {name: value for name, value in vars(self).items() if value is not None and value is not False}
         return replace(protocol, name=f"{protocol.name}, changed", **changed) if changed else protocol
 
 

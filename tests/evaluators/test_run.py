@@ -227,3 +227,16 @@ def test_without_runs_the_bundled_pair_is_scored(here):
             arms.find_runs()
     else:
         assert {run.arm for run in arms.find_runs()} == {"choreography_casim", "choreography_fixed"}
+
+
+def test_counterfactuals_are_scored_on_request(toys, evaluated, tmp_path):
+    argv = [str(toys[0]), "--protocol", "quick", "--samples", "7", "--splits", "test", "--counterfactuals"]
+    assert cli.run(runs.main, [*argv, "--out", str(tmp_path / "out")]) == 0
+    results = record.load(tmp_path / "out").results
+    stability = results["a/paraphrase_stability/test/all"]
+    assert stability.value > 0
+    assert stability.higher_is_better is False
+    assert 0 <= results["a/mirror_consistency/test/all"].value <= 1
+    assert "a/mirror_consistency/test/all" not in record.load(evaluated).results
+    columns = pd.read_csv(tmp_path / "out" / "items.csv").columns
+    assert {"paraphrase_stability", "mirror_consistency"} <= set(columns)
