@@ -15,11 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.alignment import Layout, WordFrames, rollout, word_frames
+from casim.autoregressive import AutoregressiveBackbone
 from casim.diffusion import DiffusionBackbone, Step, normal
 from casim.injection import Fixed
 from casim.nn.attention import record_attention
 from casim.text_to_motion import TextToMotion
-from casim.types import MotionBatch, TextTokens, frame_mask
+from casim.types import Condition, MotionBatch, TextTokens, frame_mask
 
 BATCH = 50
 """Clips per forward pass."""
@@ -65,11 +66,11 @@ class Captured:
         return self.by_step.mean(1)
 
 
-def check_has_map(model: TextToMotion, name: str) -> DiffusionBackbone:
-    """The backbone of a model whose attention to words can be taken.
+def check_has_map(model: TextToMotion, name: str) -> DiffusionBackbone | AutoregressiveBackbone:
+    """The backbone of a model whose attention to words, frame by frame, can be taken.
 
     Raises:
-        ValueError: fixed-length conditioning, or a backbone that does not denoise.
+        ValueError: fixed-length conditioning, or latents that are no places in time.
     """
     if isinstance(model.injection, Fixed):
         raise ValueError(
@@ -77,17 +78,30 @@ def check_has_map(model: TextToMotion, name: str) -> DiffusionBackbone:
             "and there is no word to attend to; name a token-level (casim) run, and compare the two injections by "
             "behaviour: python -m evaluators.run"
         )
-    if not isinstance(model.backbone, DiffusionBackbone):
-        raise ValueError(f"{name} does not denoise; attention is taken at noise steps of diffusion backbones only")
-    return model.backbone
+    backbone = model.backbone
+    if isinstance(backbone, AutoregressiveBackbone) or (
+        isinstance(backbone, DiffusionBackbone) and model.codec is None
+    ):
+        return backbone
+    raise ValueError(
+        f"{name} denoises latents of a whole clip, which are no places in time: no frame attends to a word; name a "
+        "run without such a codec"
+    )
 
 
-def check_steps(backbone: DiffusionBackbone, steps: Sequence[int]) -> None:
+def steps_of(backbone: DiffusionBackbone | AutoregressiveBackbone, steps: Sequence[int]) -> tuple[int, ...]:
+    """The noise steps at which attention is taken; a backbone that writes codes has one: all codes in view."""
+    return tuple(steps) if isinstance(backbone, DiffusionBackbone) else (0,)
+
+
+def check_steps(backbone: DiffusionBackbone | AutoregressiveBackbone, steps: Sequence[int]) -> None:
     """Refuses noise steps that the model's schedule does not have.
 
     Raises:
         ValueError: none, or one out of range.
     """
+    if isinstance(backbone, AutoregressiveBackbone):
+        return
     last = len(backbone.schedule) - 1
     wrong = [step for step in steps if not 0 <= step <= last]
     if wrong or not steps:
@@ -118,7 +132,8 @@ def capture(
     check_steps(backbone, choice.steps)
     words = max(len(w.words) for w in model.encode(clips.texts).words)
     sums: dict[str, Any] = {"by_step": []}
-    for step in choice.steps:
+    steps = steps_of(backbone, choice.steps)
+    for step in steps:
         generator = torch.Generator().manual_seed(seed * 100_003 + step)
         noise = normal(clips.motion.shape, generator, clips.motion.device)
         tables = [
@@ -129,8 +144,8 @@ def capture(
         maps, sink, mass = _layers(maps, choice.layer), _layers(sink, choice.layer), _layers(mass, choice.layer)
         sums["by_step"].append(maps.mean(1))
         for name, part in (("by_layer", maps), ("sink", sink.mean(1)), ("text_mass", mass.mean(1))):
-            sums[name] = sums.get(name, 0) + part / len(choice.steps)
-    return Captured(choice.steps, np.stack(sums["by_step"], 1), sums["by_layer"], sums["sink"], sums["text_mass"])
+            sums[name] = sums.get(name, 0) + part / len(steps)
+    return Captured(steps, np.stack(sums["by_step"], 1), sums["by_layer"], sums["sink"], sums["text_mass"])
 
 
 def _batches(clips: int, after_batch: Callable[[], Any] | None):
@@ -142,7 +157,7 @@ def _batches(clips: int, after_batch: Callable[[], Any] | None):
 
 def batches(clips: int, choice: Choice) -> int:
     """Forward passes that `capture` makes."""
-    return -(-clips // BATCH) * len(choice.steps)
+    return -(-clips // BATCH) * len(choice.steps)  # of a diffusion backbone, the most there are
 
 
 def _part(clips: MotionBatch, rows: slice) -> MotionBatch:
@@ -150,11 +165,14 @@ def _part(clips: MotionBatch, rows: slice) -> MotionBatch:
 
 
 def _noised(model: TextToMotion, clips: MotionBatch, noise: Tensor, step: int, choice: Choice) -> WordFrames:
-    """The table of one forward pass at one noise step."""
+    """The table of one forward pass at one noise step; an autoregressive model reads the clip's own codes, and what
+    is taken is what each code's place attends to while the next code is told."""
     backbone = check_has_map(model, "the model")
     clips, noise = clips.to(model.device), noise.to(model.device)
     text = model.encode(clips.texts)
     condition = model.injection(text)
+    if isinstance(backbone, AutoregressiveBackbone):
+        return _read(model, backbone, clips, text, condition, choice)
     t = torch.full((len(clips),), step)
     x_t = backbone.schedule.q_sample(clips.motion, t, noise)
     with record_attention(backbone, by_norm=choice.weighting == "value norm") as recorded:
@@ -162,6 +180,25 @@ def _noised(model: TextToMotion, clips: MotionBatch, noise: Tensor, step: int, c
     if choice.weighting == "rollout":
         recorded = rollout(recorded)
     return word_frames(recorded, text.words, clips.mask, _layout(model, text, clips.mask.shape[1]), choice.head)
+
+
+def _read(
+    model: TextToMotion,
+    backbone: AutoregressiveBackbone,
+    clips: MotionBatch,
+    text: TextTokens,
+    condition: Condition,
+    choice: Choice,
+) -> WordFrames:
+    assert model.codec is not None
+    codes = model.codec.encode(clips)
+    stride = int(model.codec.frames_of(codes.motion[:1, :1].clamp_min(0)))
+    with record_attention(backbone, by_norm=choice.weighting == "value norm") as recorded:
+        backbone.logits(codes.motion, condition)
+    if choice.weighting == "rollout":
+        recorded = rollout(recorded)
+    layout = Layout(text.tokens.shape[1], clips.mask.shape[1], stride)
+    return word_frames(recorded, text.words, clips.mask, layout, choice.head)
 
 
 def _layout(model: TextToMotion, text: TextTokens, frames: int) -> Layout:
@@ -207,6 +244,10 @@ def capture_sampling(
     for.
     """
     backbone = check_has_map(model, "the model")
+    if isinstance(backbone, AutoregressiveBackbone):
+        raise ValueError(
+            "maps are drawn while a motion is denoised, and this model writes codes; measure it instead"
+        )
     if choice.steps:
         check_steps(backbone, choice.steps)
     text = model.encode([prompt])

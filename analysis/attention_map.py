@@ -109,7 +109,8 @@ def _frames(seconds: float | None, model: TextToMotion) -> int:
 
 
 def _sampled(model: TextToMotion, drawing: Drawing, frames: int, seed: int, console: Console) -> Drawn:
-    steps = model.setup.sampling.steps or len(check_has_map(model, "the model").schedule)
+    check_has_map(model, "the model")
+    steps = model.setup.sampling.steps or model.setup.backbone.diffusion.steps
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("denoising", total=steps)
         prompt = drawing.prompt or ""

@@ -199,10 +199,12 @@ def _sampling(study: Study) -> Entries:
     frames = int(np.median(part.lengths.numpy()))
     alignment = part.alignment or ()
     spans = Spans.of(alignment, [frames] * len(part))
-    groups: dict[str, list[list[Captured]]] = {name: [] for name in SAMPLING}
+    writes = any(model.is_autoregressive for model in study.models.values())
+    changed = {name: changes for name, changes in SAMPLING.items() if not (writes and name == "steps")}
+    groups: dict[str, list[list[Captured]]] = {name: [] for name in changed}
     for model in study.models.values():
         own = _made(study, model, part, frames, {})
-        for name, changes in SAMPLING.items():
+        for name, changes in changed.items():
             groups[name].append([own, *(_made(study, model, part, frames, change) for change in changes)])
     for name, group in groups.items():
         if len(group) == 1:  # one run: the reference against each, not all pairs

@@ -229,7 +229,9 @@ def _results(
         "with_heads": not config.quick,
         "simulations": config.calibrate if is_exact else 0,
     }
-    chosen = [part for part in config.parts if is_exact or part == "persistence"]
+    writes = any(model.is_autoregressive for model in study.models.values())
+    left_out = {"causes"} if writes else set()  # interventions act on denoising steps
+    chosen = [part for part in config.parts if part not in left_out and (is_exact or part == "persistence")]
     if is_exact:
         found = measures(evidence)
     else:

@@ -199,6 +199,7 @@ class AutoregressiveBackbone(Backbone):
         length: Literal["own", "given"] = "own",
         least: int = 1,
         uses_cache: bool = True,
+        prefix: Int[Tensor, "batch prefix groups"] | None = None,
         after_step: Callable[[int], Any] | None = None,
         **options: Any,
     ) -> Int[Tensor, "batch places groups"]:
@@ -210,6 +211,7 @@ class AutoregressiveBackbone(Backbone):
             generator: of the draws; they depend on the shape of `frames` alone.
             length: "own", the model ends each motion; "given", each has exactly the places wanted.
             least: codes before which no motion ends.
+            prefix: codes that every motion begins with, in front of the places wanted; they are not given back.
             uses_cache: read every token once; without, the whole sequence is read at every place (for checks).
             after_step: called with the number of places done.
             options: fields of `Decoding`.
@@ -219,24 +221,27 @@ class AutoregressiveBackbone(Backbone):
         """
         how = decoding_of(options)
         limits = frames.sum(1)
-        places = int(limits.max())
-        self._check_room(guided.condition.tokens.shape[1], places)
+        places, before = int(limits.max()), 0 if prefix is None else prefix.shape[1]
+        self._check_room(guided.condition.tokens.shape[1], before + places)
         uniform = torch.rand(len(frames), places, len(self.groups), generator=generator).to(frames.device)
         columns = len(self.groups) + self.extra_columns
-        found = torch.full((*frames.shape, columns), NOTHING, device=frames.device)
+        found = torch.full((len(frames), before + frames.shape[1], columns), NOTHING, device=frames.device)
+        if prefix is not None:
+            found[:, :before] = F.pad(prefix, (0, self.extra_columns))
         is_done = torch.zeros_like(limits, dtype=torch.bool)
-        state = _Reader(self, guided, len(frames), places) if uses_cache else None
+        state = _Reader(self, guided, before + places) if uses_cache else None
         for place in range(places):
-            scores = state.next(found, place) if state else self._read(guided, found[:, :place])
+            seen = found[:, : before + place]
+            scores = state.next(seen) if state else self._read(guided, seen)
             may_end = length == "own" and place >= least
             codes, ends = self.pick(scores if may_end else self.without_end(scores), how, uniform[:, place])
             is_done = is_done | (ends & may_end) | (place >= limits)
-            found[:, place] = torch.where(is_done[:, None], NOTHING, codes)
+            found[:, before + place] = torch.where(is_done[:, None], NOTHING, codes)
             if after_step is not None:
                 after_step(place + 1)
             if bool(is_done.all()):
                 break
-        return found[..., : len(self.groups)]
+        return found[:, before:, : len(self.groups)]
 
     @abstractmethod
     def without_end(self, scores: Float[Tensor, "batch outputs"]) -> Float[Tensor, "batch outputs"]:
@@ -250,16 +255,16 @@ class AutoregressiveBackbone(Backbone):
 class _Reader:
     """Reads what is new and gives the scores of the next code."""
 
-    def __init__(self, backbone: AutoregressiveBackbone, guided: Guided, batch: int, places: int) -> None:
-        self.backbone, self.guided = backbone, guided
+    def __init__(self, backbone: AutoregressiveBackbone, guided: Guided, places: int) -> None:
+        self.backbone, self.guided, self.read = backbone, guided, 0
         longest = max(guided.condition.tokens.shape[1], backbone.config.text_places)
         if guided.null is not None:
             longest = max(longest, guided.null.tokens.shape[1])
         self.cache = KeyValueCache(longest + places)
 
-    def next(self, codes: Int[Tensor, "batch places groups"], place: int) -> Float[Tensor, "batch outputs"]:
-        """Scores of the code at `place`."""
-        new = codes[:, max(place - 1, 0) : place]
+    def next(self, codes: Int[Tensor, "batch places columns"]) -> Float[Tensor, "batch outputs"]:
+        """Scores of the code behind `codes`, of which those that are new are read."""
+        new, self.read = codes[:, self.read :], codes.shape[1]
 
         def scores(seen: Tensor, condition: Condition) -> Tensor:
             return self.backbone.logits(seen, condition, self.cache)[:, -1]

@@ -1,11 +1,14 @@
-"""How fast the parts are, as records: `python -m casim.bench features`, `... train` and `... evaluate`."""
+"""How fast the parts are, as records: `python -m casim.bench features`, `... train`, `... sample`, `...
+evaluate`."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -145,6 +148,79 @@ def _training_steps(batch: int, frames: int, device: torch.device) -> dict[str, 
     return {f"{n}/fp32": s for n, s in steps.items()} | {f"{n}/bf16": halved(s) for n, s in steps.items()}
 
 
+def sample(
+    out: Path = Path("runs/bench_sample"),
+    threads: int = 2,
+    batch: int = 32,
+    codes: int = 50,
+    repeats: int = 3,
+    device: str = "cpu",
+) -> None:
+    """Motions per second of T2M-GPT's transformer at paper size, with random weights and 77 text tokens.
+
+    One motion at a time with and without the key/value cache, and a batch with it; the three take turns.
+
+    Args:
+        out: Folder of the record.
+        threads: Threads of torch.
+        batch: Motions sampled at once.
+        codes: Codes of each motion; 50 are the most of the paper.
+        repeats: Timed runs of each, after one that warms up.
+        device: auto (the accelerator if there is one), cpu, cuda, ...
+    """
+    if min(threads, batch, codes, repeats) < 1 or codes > 50:
+        raise ValueError("threads, batch, codes and repeats must be at least 1, and codes at most 50")
+    place = devices.named(device)
+    torch.set_num_threads(threads)
+    settings = {"batch": batch, "codes": codes, "repeats": repeats}
+    record = records.begin("bench", "sample", settings, threads=threads, device=str(place))
+    runs = {
+        "batch 1, no cache": _writing(1, codes, place, uses_cache=False),
+        "batch 1, cache": _writing(1, codes, place, uses_cache=True),
+        f"batch {batch}, cache": _writing(batch, codes, place, uses_cache=True),
+    }
+    protocol = f"fastest of {repeats}; {codes} codes, 77 text tokens, {threads} threads"
+    with records.opened(record, out):
+        rates = {
+            name: (1 if name.startswith("batch 1,") else batch) / best_seconds(call, repeats)
+            for name, call in runs.items()
+        }
+        plain = rates["batch 1, no cache"]
+        for name, rate in rates.items():
+            for key, value, unit in (
+                (name, rate, "motions/s"),
+                (f"{name}, against no cache", rate / plain, "times"),
+            ):
+                record.results[key] = records.Measure(
+                    value=value, n=repeats, unit=unit, higher_is_better=True, protocol=protocol
+                )
+    report(record, out)
+
+
+def _writing(batch: int, codes: int, device: torch.device, *, uses_cache: bool) -> Callable[[], object]:
+    from casim.guidance import Guided
+
+    model = _paper_gpt(device)
+    text = torch.randn(batch, 77, model.config.width, generator=torch.Generator().manual_seed(0)).to(device)
+    guided = Guided(Condition(text, torch.ones(batch, 77, dtype=torch.bool, device=device)))
+    places = frame_mask([codes] * batch).to(device)
+
+    def run() -> object:
+        random = torch.Generator().manual_seed(0)
+        return model.sample(guided, places, random, length="given", uses_cache=uses_cache)
+
+    return run
+
+
+@cache
+def _paper_gpt(device: torch.device) -> Any:
+    """228 million parameters, made once."""
+    from casim.backbones.t2m_gpt import T2mGpt
+
+    torch.manual_seed(0)
+    return T2mGpt(T2mGpt.Config(text_places=77), (512,)).to(device).eval()
+
+
 def evaluate(
     out: Path = Path("runs/bench_evaluate"),
     threads: int = 2,
@@ -168,7 +244,7 @@ def evaluate(
     return subprocess.run([sys.executable, "-m", "evaluators.bench", *flags], check=False).returncode
 
 
-COMMANDS = {"features": features, "train": train, "evaluate": evaluate}
+COMMANDS = {"features": features, "train": train, "sample": sample, "evaluate": evaluate}
 """The sub-commands by name."""
 
 

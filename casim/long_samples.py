@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from casim import long_form
+from casim import continuation, long_form
 from casim.export.arrays import write_csv, write_npz
 from casim.export.bvh import write_bvh
 from casim.export.gif import Caption, write_gif
 from casim.features import denormalise
 from casim.skeleton import SKELETONS
-from casim.text_to_motion import TextToMotion
+from casim.text_to_motion import DENOISING, TextToMotion
 from casim.timeline import Layout, Segment, frames_shown, read_timeline
 
 MOTION = "motion.npz"
@@ -88,6 +88,8 @@ def layout_of(parts: Sequence[Segment], joining: long_form.Joining, model: TextT
     Raises:
         ValueError: the model makes no long motions, or a segment is too short or too long.
     """
+    if model.is_autoregressive:
+        return continuation.layout(frames_shown(parts, model.spec.fps), joining.handshake, model)
     long_form.check(model)
     return joining.layout(frames_shown(parts, model.spec.fps), model.max_frames, model.spec.fps)
 
@@ -101,7 +103,11 @@ def generate(
     **options: Any,
 ) -> LongMotion:
     """The motion of `texts`, one after another; `options` as in `long_form.sample`."""
-    motion = long_form.sample(model, texts, layout, joining, seed, **options).motion()[None]
+    if model.is_autoregressive:
+        chosen = {name: value for name, value in options.items() if name not in DENOISING}
+        motion = continuation.sample(model, texts, layout, joining.handshake, seed, **chosen)[None]
+    else:
+        motion = long_form.sample(model, texts, layout, joining, seed, **options).motion()[None]
     joints = model.joints(motion)[0] * SKELETONS[model.spec.joints].metres
     features = denormalise(motion, model.mean, model.std)[0]
     return LongMotion(features.cpu().numpy(), joints.cpu().numpy(), tuple(texts), layout, model.spec.fps)

@@ -62,7 +62,9 @@ class Estimate:
         )
 
 
-def mean_interval(values: Float[np.ndarray, "seeds items"], how: Resampling = DEFAULT) -> Estimate | None:
+def mean_interval(
+    values: Float[np.ndarray, "seeds items"], how: Resampling = DEFAULT, *, is_share: bool = False
+) -> Estimate | None:
     """Mean over seeds and items with its two-way bootstrap interval.
 
     Not-a-number marks an item without a value (a caption without sides has no side accuracy); it is left out of
@@ -71,7 +73,7 @@ def mean_interval(values: Float[np.ndarray, "seeds items"], how: Resampling = DE
     if np.isnan(values).all():
         return None
     value = float(np.nanmean(values))
-    if value in (0.0, 1.0) and np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
+    if is_share and value in (0.0, 1.0):
         return Estimate(value, _wilson(value, _items(values), how), _items(values))
     draws = _replicates(values, 0, how)
     return Estimate(value, _percentiles(draws, how), _items(values))

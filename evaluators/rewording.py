@@ -67,7 +67,7 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
             for arm in dict.fromkeys(rows["arm"][rows["seed"] != scores.UNSEEDED]):
                 part = rows[(rows["split"] == split) & (rows["arm"] == arm)]
                 table = part.pivot_table(index="seed", columns="item", values=name, dropna=False).to_numpy(float)
-                if (estimate := mean_interval(table, how)) is not None:
+                if (estimate := mean_interval(table, how, is_share=UNITS[name] == "share")) is not None:
                     better = name == "mirror_consistency"
                     found[f"{arm}/{name}/{split}/all"] = estimate.measure(
                         protocol, higher_is_better=better, unit=UNITS[name]

@@ -97,7 +97,7 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
             for group in GROUPS if metric.reads == "actions" else GROUPS[:1]:
                 part = in_group(_where(rows, rows["split"] == split), group)
                 tables = {arm: _crossed(part, arm, name) for arm in dict.fromkeys(rows["arm"])}
-                for arm, estimate in _estimates(tables, pairs, how).items():
+                for arm, estimate in _estimates(tables, pairs, how, is_share=metric.unit == "share").items():
                     key = f"{arm}/{name}/{split}/{group}"
                     results[key] = estimate.measure(
                         protocol, higher_is_better=metric.higher_is_better, unit=metric.unit
@@ -106,13 +106,15 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
 
 
 def _estimates(
-    tables: Mapping[str, pd.DataFrame], pairs: list[tuple[str, str]], how: Resampling
+    tables: Mapping[str, pd.DataFrame], pairs: list[tuple[str, str]], how: Resampling, *, is_share: bool
 ) -> dict[str, Estimate]:
     """Arms, their seeds and their differences, where a clip has a value."""
-    found = {arm: mean_interval(_values(table), how) for arm, table in tables.items()}
+    found = {arm: mean_interval(_values(table), how, is_share=is_share) for arm, table in tables.items()}
     for arm, table in tables.items():
         seeds = [seed for seed in table.index if seed != UNSEEDED]
-        found |= {f"{arm}@seed{seed}": mean_interval(_values(table.loc[[seed]]), how) for seed in seeds}
+        found |= {
+            f"{arm}@seed{seed}": mean_interval(_values(table.loc[[seed]]), how, is_share=is_share) for seed in seeds
+        }
     for a, b in pairs:
         found[f"{a} - {b}"] = difference_interval(_values(tables[a]), _values(tables[b]), how)
     return {name: estimate for name, estimate in found.items() if estimate is not None}

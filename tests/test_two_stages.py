@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,6 +101,40 @@ def test_sampling_and_scoring_work_as_for_any_run(
     assert cli.run(evaluation.main, [*argv, "--out", str(tmp_path / "scores")]) == 0
     written = record.load(tmp_path / "scores")
     assert "end by themselves" in written.results["choreography_t2m_gpt_casim/exact_prompt/test/all"].protocol
+
+
+@pytest.mark.parametrize("name", ["t2m_gpt", "como"])
+def test_long_motions_go_on_from_the_last_codes(
+    models: dict[str, Path], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = ["--text", "a person waves", "--text", "someone sits", "--text", "a man kicks"]
+    argv = [str(models[name]), "--long", *prompts, "--seconds", "2", "--out", str(tmp_path / "long")]
+    assert cli.run(sample.main, argv) == 0
+    motion = np.load(tmp_path / "long" / "motion.npz")
+    assert motion["joints"].shape == (120, 22, 3)
+    assert motion["boundaries"].tolist() == [0, 40, 80, 120]
+    argv = [str(models[name]), "--long", *prompts, "--seconds", "4.5", "--out", str(tmp_path / "no")]
+    assert cli.run(sample.main, argv) == 2
+    assert "segment 2 has 23 codes and the model room for 19" in capsys.readouterr().err
+
+
+def test_latents_of_whole_clips_make_no_long_motion(
+    models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [
+        str(models["mld"]),
+        "--long",
+        "--text",
+        "a",
+        "--text",
+        "b",
+        "--seconds",
+        "2",
+        "--out",
+        str(tmp_path / "no"),
+    ]
+    assert cli.run(sample.main, argv) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_first_stages_are_scored_by_reconstruction(stages: dict[str, Path], tmp_path: Path) -> None:

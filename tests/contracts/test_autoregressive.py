@@ -141,6 +141,20 @@ def test_what_stands_behind_a_place_does_not_change_its_scores(name: str) -> Non
 
 
 @every_autoregressive
+def test_a_prefix_is_read_and_not_given_back(name: str) -> None:
+    """Greedy: writing on from the first codes gives the codes that were written behind them."""
+    both = arm(name)
+    whole = sampled(both, places=(9, 9, 9), length="given", strategy="greedy")
+    for flag in (True, False):
+        rest = sampled(
+            both, places=(5, 5, 5), length="given", strategy="greedy", prefix=whole[:, :4], uses_cache=flag
+        )
+        assert rest.shape[1] == 5
+        if not both.backbone.extra_columns:  # the padding flag of a place is no code and does not come back
+            assert torch.equal(rest, whole[:, 4:])
+
+
+@every_autoregressive
 def test_too_long_is_refused(name: str) -> None:
     both = arm(name)
     sampled(both, text((3,)), (19,), length="given")
