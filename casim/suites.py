@@ -178,19 +178,26 @@ def confounds_mocap() -> tuple[Cell, ...]:
     return _confounds("mocap_confound", HALF, SEEDS[:1])
 
 
-def _behind(codec: str, prefix: str = "choreography") -> str:
-    return Cell(f"{prefix}_{codec}", 0).name
+def _matrix(prefix: str, seeds: Sequence[int]) -> tuple[Cell, ...]:
+    """Every backbone with both injections, behind shared codecs that stand first."""
+    stages = {name: Cell(f"{prefix}_{codec}", 0) for name, codec in FIRST_STAGES.items()}
+    names = {"mdm_decoder": prefix} | {name: f"{prefix}_{name}" for name in BACKBONES}
+    cells = [
+        Cell(f"{recipe}_{injection}", seed, first_stage=stages[name].name if name in stages else "")
+        for seed in seeds
+        for name, recipe in names.items()
+        for injection in ("casim", "fixed")
+    ]
+    return (*stages.values(), *cells)
 
 
 @suite
 def backbones() -> tuple[Cell, ...]:
     """Every backbone with both injections, three training seeds each; behind the same codecs, trained first."""
-    stages = [Cell(f"choreography_{codec}", 0) for codec in FIRST_STAGES.values()]
-    pairs = {"mdm_decoder": "choreography"} | {name: f"choreography_{name}" for name in BACKBONES}
-    cells = [
-        Cell(f"{prefix}_{injection}", seed, first_stage=_behind(FIRST_STAGES[name]) if name in FIRST_STAGES else "")
-        for seed in SEEDS
-        for name, prefix in pairs.items()
-        for injection in ("casim", "fixed")
-    ]
-    return (*stages, *cells)
+    return _matrix("choreography", SEEDS)
+
+
+@suite
+def backbones_mocap() -> tuple[Cell, ...]:
+    """The same on a folder of real motion (data/mocap) with MiniLM, one training seed: proves the path."""
+    return _matrix("mocap", SEEDS[:1])

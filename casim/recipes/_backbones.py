@@ -5,8 +5,7 @@ the same trainable text layer and as many parameters; the pooled arm averages it
 sampled with guidance 2.5, the autoregressive ones too, whose papers use none.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +23,7 @@ from casim.recipes._choreography import DDIM, ONE_LAYER, QUICK, SMALL
 from casim.recipes._core import RECIPES, Recipe, Training, recipe
 from casim.setups import CodecSetup, FirstStage, SamplingConfig, Setup
 from casim.text.hashed import Hashed
+from casim.text.minilm import MiniLM
 
 FIRST_STAGES = {"t2m_gpt": "vqvae", "como": "pose_codes", "mld": "motion_vae"}
 """The codec of each backbone that has one."""
@@ -40,10 +40,8 @@ WRITER: dict[str, Any] = {
     "layers": 4,
     "heads": 4,
     "ff": 192,
-    "max_codes": 24,
-    "text_places": 40,
 }
-"""Size of the autoregressive ones; 40 places hold every caption of the benchmark."""
+"""Size of the autoregressive ones."""
 LATENT = MotionVae.Config(width=64, layers=3, ff=128, dropout=0.0, is_pre_norm=True, positions=128)
 
 
@@ -70,34 +68,73 @@ def choreography_motion_vae() -> tuple[CodecSetup, Training]:
     return codec_setup(LATENT), replace(CODEC, steps=3200, batch_size=32, learning_rate=2e-3)
 
 
-def backbone_of(name: str) -> tuple[Any, SamplingConfig]:
+@dataclass(frozen=True)
+class Ground:
+    """Data on which all backbones are trained alike."""
+
+    data: Any
+    text: Any
+    patch: int
+    """Frames per token of MDM's encoder."""
+    text_places: int
+    max_codes: int
+    steps: dict[str, int]
+    """By backbone or codec."""
+    batch_size: int = 64
+
+
+def grounds() -> dict[str, Ground]:
+    """By the prefix of the recipes' names."""
+    from casim.data.humanml3d import HumanML3D
+
+    real = dict.fromkeys((*STEPS, *FIRST_STAGES.values()), 1000)
+    return {
+        "choreography": Ground(Choreography.Config(), Hashed.Config(), SMALL.patch, 40, 24, STEPS),
+        "mocap": Ground(HumanML3D.Config(folder="data/mocap"), MiniLM.Config(), 4, 128, 49, real, batch_size=32),
+    }
+
+
+def backbone_of(name: str, ground: Ground) -> tuple[Any, SamplingConfig]:
     """A backbone at benchmark size, and how it is sampled."""
     if name == "mdm_encoder":
-        shared = {
-            field: getattr(SMALL, field) for field in ("width", "layers", "heads", "ff", "patch", "diffusion")
-        }
-        return MdmEncoder.Config(**shared, dropout=0.0, is_pre_norm=True), DDIM
+        shared = {field: getattr(SMALL, field) for field in ("width", "layers", "heads", "ff", "diffusion")}
+        return MdmEncoder.Config(**shared, patch=ground.patch, dropout=0.0, is_pre_norm=True), DDIM
     if name == "mld":
-        return Mld.Config(width=96, layers=5, heads=4, ff=192, dropout=0.0, max_frames=1, time_width=96), replace(
-            DDIM, steps=50
-        )
+        sizes: dict[str, Any] = {"width": 96, "layers": 5, "heads": 4, "ff": 192, "time_width": 96}
+        return Mld.Config(**sizes, dropout=0.0, max_frames=1), replace(DDIM, steps=50)
     kind = {"t2m_gpt": T2mGpt, "como": Como}[name]
-    return kind.Config(**WRITER), SamplingConfig()
+    return kind.Config(**WRITER, max_codes=ground.max_codes, text_places=ground.text_places), SamplingConfig()
 
 
-def backbone_recipe(backbone: str, injection: str) -> Recipe:
+def backbone_recipe(prefix: str, backbone: str, injection: str) -> Recipe:
     """One cell of the matrix."""
-    config, sampling = backbone_of(backbone)
+    ground = grounds()[prefix]
+    config, sampling = backbone_of(backbone, ground)
     codec = FIRST_STAGES.get(backbone)
-    stage = FirstStage(f"choreography_{codec}_seed0") if codec else FirstStage()
-    setup = Setup(Choreography.Config(), Hashed.Config(), INJECTIONS[injection], config, sampling, stage)
+    stage = FirstStage(f"{prefix}_{codec}_seed0") if codec else FirstStage()
+    setup = Setup(ground.data, ground.text, INJECTIONS[injection], config, sampling, stage)
     words = {"casim": "every token", "fixed": "one pooled token"}[injection]
-    training = replace(QUICK, steps=STEPS[backbone], learning_rate=2e-3 if backbone == "mdm_encoder" else 1e-3)
-    return Recipe(f"choreography_{backbone}_{injection}", f"{backbone} with {words}.", setup, training)
+    rate = 2e-3 if backbone == "mdm_encoder" else 1e-3
+    training = replace(QUICK, steps=ground.steps[backbone], learning_rate=rate, batch_size=ground.batch_size)
+    return Recipe(f"{prefix}_{backbone}_{injection}", f"{backbone} with {words}.", setup, training)
 
 
-def _listed() -> dict[str, Callable[[], Recipe]]:
-    return {f"choreography_{b}_{i}": partial(backbone_recipe, b, i) for b in BACKBONES for i in ("casim", "fixed")}
+def mocap_codec(codec: str) -> Recipe:
+    """A first stage on real motion."""
+    plain, ground = RECIPES[f"choreography_{codec}"](), grounds()["mocap"]
+    assert isinstance(plain.setup, CodecSetup)
+    own = plain.setup.codec
+    if isinstance(own, MotionVae.Config):
+        own = replace(own, positions=256)
+    setup = replace(plain.setup, data=ground.data, codec=own)
+    training = replace(plain.training, steps=ground.steps[codec], batch_size=ground.batch_size)
+    return Recipe(f"mocap_{codec}", f"{plain.about.rstrip('.')}, on a folder of free mocap.", setup, training)
 
 
-RECIPES |= _listed()
+RECIPES |= {
+    f"{prefix}_{backbone}_{injection}": partial(backbone_recipe, prefix, backbone, injection)
+    for prefix in ("choreography", "mocap")
+    for backbone in BACKBONES
+    for injection in ("casim", "fixed")
+}
+RECIPES |= {f"mocap_{codec}": partial(mocap_codec, codec) for codec in FIRST_STAGES.values()}
