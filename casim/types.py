@@ -323,6 +323,10 @@ class TextEncoder(ABC):
             ValueError: a prompt has more tokens than `max_words`; the message gives both numbers.
         """
 
+    def layers(self, texts: Sequence[str]) -> tuple[TextTokens, ...]:
+        """The states of every hidden layer, from the first to what `encode` gives; one entry if there are none."""
+        return (self.encode(texts),)
+
 
 class Clips(ABC):
     """One split of a dataset: clips that are read in batches."""

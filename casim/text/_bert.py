@@ -37,7 +37,11 @@ class BertLike(Pretrained):
     def infer(self, ids: Sequence[int]) -> tuple[Float[Tensor, "words width"], Float[Tensor, " width"]]:
         """Last hidden states and their mean, or the first of them, the one of [CLS]."""
         states = self.model(input_ids=torch.tensor([list(ids)])).last_hidden_state[0]
-        return states, states.mean(0) if self.pool == "mean" else states[0]
+        return states, self.pooled(states)
+
+    def pooled(self, states: Float[Tensor, "words width"]) -> Float[Tensor, " width"]:
+        """The mean of all states, or the first of them."""
+        return states.mean(0) if self.pool == "mean" else states[0]
 
 
 def _limit(folder: Path, positions: int, asked: int | None) -> int:

@@ -116,12 +116,32 @@ class Pretrained(Windowed):
 
         With `truncate` the words behind the cut have no tokens; they stay in the list of words.
         """
-        ids, maps = self.tokenize(texts)
-        ids = [self.cut(row) for row in ids]
-        maps = [WordMap(m.words, tuple(self.cut(m.token_word))) for m in maps]
-        self.check(texts, [len(row) for row in ids])
+        ids, maps = self._fitted(texts)
         tokens, pooled = zip(*(self.infer(row) for row in ids), strict=True)
         return TextTokens.from_rows(torch.cat(tokens), torch.stack(pooled)[:, None], maps)
+
+    @torch.no_grad()
+    def layers(self, texts: Sequence[str]) -> tuple[TextTokens, ...]:
+        """The states of the input embeddings and of every layer, pooled as `encode` pools; the last is `encode`."""
+        ids, maps = self._fitted(texts)
+        rows = [self.model(torch.tensor([row]), output_hidden_states=True).hidden_states[:-1] for row in ids]
+        hidden = [[states[0] for states in layer] for layer in zip(*rows, strict=True)]  # layers, prompts
+        made = [
+            TextTokens.from_rows(torch.cat(layer), torch.stack([self.pooled(s) for s in layer])[:, None], maps)
+            for layer in hidden
+        ]
+        return (*made, self.encode(texts))
+
+    def _fitted(self, texts: Sequence[str]) -> tuple[list[list[int]], list[WordMap]]:
+        """Token numbers and word maps, cut where the config says so."""
+        ids, maps = self.tokenize(texts)
+        ids = [self.cut(row) for row in ids]
+        self.check(texts, [len(row) for row in ids])
+        return ids, [WordMap(m.words, tuple(self.cut(m.token_word))) for m in maps]
+
+    @abstractmethod
+    def pooled(self, states: Float[Tensor, "words width"]) -> Float[Tensor, " width"]:
+        """The summary of one prompt's token states."""
 
     @abstractmethod
     def infer(self, ids: Sequence[int]) -> tuple[Float[Tensor, "words width"], Float[Tensor, " width"]]:

@@ -100,6 +100,10 @@ class Clip(Pretrained):
         """Token states of the layer asked for, and the projected state of the end marker."""
         return states(self.model, ids, self.config.layer)
 
+    def pooled(self, states: Float[Tensor, "words width"]) -> Float[Tensor, " width"]:
+        """The state of the end marker; the projection belongs to the last layer alone."""
+        return states[-1]
+
 
 def states(
     model: Any, ids: Sequence[int], layer: Layer

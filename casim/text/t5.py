@@ -74,4 +74,8 @@ class T5(Pretrained):
     def infer(self, ids: Sequence[int]) -> tuple[Float[Tensor, "words width"], Float[Tensor, " width"]]:
         """States behind the final norm, and their mean."""
         states = self.model(input_ids=torch.tensor([list(ids)])).last_hidden_state[0]
-        return states, states.mean(0)
+        return states, self.pooled(states)
+
+    def pooled(self, states: Float[Tensor, "words width"]) -> Float[Tensor, " width"]:
+        """The mean of all states."""
+        return states.mean(0)
