@@ -6,7 +6,18 @@ Mean, spread and main directions of the states, which the corrections of a cosin
 from itertools import product
 from random import Random
 
-WHO = ("a person", "a man", "the woman", "he", "she", "someone", "a child", "the figure", "an old man", "the player")
+WHO = (
+    "a person",
+    "a man",
+    "the woman",
+    "he",
+    "she",
+    "someone",
+    "a child",
+    "the figure",
+    "an old man",
+    "the player",
+)
 FIRST = (
     "walks in a straight line",
     "sits down on a chair",

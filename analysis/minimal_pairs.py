@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 from string import Formatter
-from typing import Any
+from typing import Any, cast
 
 from casim import plugins
 from casim.types import words_of
@@ -44,7 +44,8 @@ class Pair:
     random: str = ""
     """The anchor with a word that has nothing to do with it; empty: none is known."""
     template: str = ""
-    """What pairs of one pattern share: a probe is tested on patterns it has not seen. Empty: a pattern of its own."""
+    """What pairs of one pattern share: a probe is tested on patterns it has not seen. Empty: a pattern of its
+    own."""
     context: str = ""
     """What else varies, apart from pattern and contrast: the control task hangs on it."""
 
@@ -116,7 +117,8 @@ def grow(
         if len(ways) < count:
             raise ValueError(f"{template!r} can be filled in {len(ways)} ways only, {count} are wanted")
         draw = Random(template)
-        for number, (sides, *values) in enumerate(draw.sample(ways, count)):
+        for number, way in enumerate(draw.sample(ways, count)):
+            sides, values = cast(Contrast, way[0]), cast(tuple[str, ...], way[1:])
             one, other = sides[:: 1 if number % 2 == 0 else -1]
             told = classes if number % 2 == 0 else (classes[1], classes[0])
             filled = dict(zip(names, values, strict=True))
@@ -196,7 +198,9 @@ def check(pairs: Sequence[Pair], name: str) -> None:
         raise ValueError(f"{name} has {len(pairs)} pairs; give at least two, better 100 in ten patterns")
     for pair in pairs:
         if len({words_of(text) for text in pair.texts}) < len(pair.texts):
-            raise ValueError(f"{name}: equal texts in one pair: {pair.first!r}; all its texts must differ in a word")
+            raise ValueError(
+                f"{name}: equal texts in one pair: {pair.first!r}; all its texts must differ in a word"
+            )
     kinds = sorted({frozenset(pair.classes) for pair in pairs}, key=sorted)
     if len(kinds) > 1 or len(kinds[0]) != 2:
         raise ValueError(f"{name} must have two classes, got {sorted({c for p in pairs for c in p.classes})}")

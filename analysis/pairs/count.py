@@ -34,6 +34,4 @@ MANY = (
     "slowly {who} performs a {x} {noun} in place.",
 )
 
-PAIRS = grow(CLASSES, OFTEN, {"who": WHO, "do": DO}, TIMES) + grow(
-    CLASSES, MANY, {"who": WHO, "noun": NOUN}, TURNS
-)
+PAIRS = grow(CLASSES, OFTEN, {"who": WHO, "do": DO}, TIMES) + grow(CLASSES, MANY, {"who": WHO, "noun": NOUN}, TURNS)

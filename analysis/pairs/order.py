@@ -1,8 +1,8 @@
 """What comes first: the same words, the two actions exchanged.
 
-The classes say whether the action that stands first in `ACTIONS` happens first, so that neither word nor place alone
-gives the answer; a probe must read which action has which place. All captions are told in the order of events. A mean
-of word vectors without context is the same for both texts of a pair.
+The classes say whether the action that stands first in `ACTIONS` happens first, so that neither word nor place
+alone gives the answer; a probe must read which action has which place. All captions are told in the order of
+events. A mean of word vectors without context is the same for both texts of a pair.
 """
 
 from itertools import combinations

@@ -6,7 +6,7 @@ the vectors lie. Four numbers stand beside the accuracy:
 - control: the accuracy on a task of equal form without meaning (Hewitt and Liang 2019, arXiv:1909.03368): every
   type, class x context, has an answer of its own drawn at random, half of them each way within a class. What the
   probe scores there it has learned by heart. Accuracy less control is its selectivity.
-- chance: the accuracy where the two answers of each pair were exchanged at random before training.
+- chance: the accuracy where the two answers of half of the pairs, drawn at random, were exchanged before training.
 - planted: the accuracy once a direction with one percent of the vectors' variance says the answer. Where the probe
   misses that, a low accuracy says nothing.
 
@@ -71,7 +71,8 @@ def probe(vectors: Vectors, task: Task, seed: int = 0) -> Probed:
     generator = np.random.default_rng(seed)
     answer = task.answer[:, None].astype(float)
     controls = _controls(task, generator)
-    flips = answer * np.repeat(generator.choice((-1, 1), size=(len(answer) // 2, FLIPS)), 2, axis=0)
+    half = np.resize((-1, 1), len(answer) // 2)  # as many exchanged as not: else the true direction is half learned
+    flips = answer * np.repeat(np.stack([generator.permutation(half) for _ in range(FLIPS)], 1), 2, axis=0)
     learned = np.concatenate([answer, controls, flips], axis=1)
     right = _predicted(vectors, learned, task.template)
     own, known, swapped = np.split(right, [1, 1 + controls.shape[1]], axis=1)
@@ -111,7 +112,7 @@ def _predicted(vectors: Vectors, learned: Answers, template: Int[np.ndarray, " t
     return found
 
 
-def _scores(said: Answers, wanted: Answers) -> Answers:
+def _scores(said: Answers, wanted: Float[np.ndarray, "texts _"]) -> Answers:
     """1 for a right answer, one half for none."""
     return 0.5 + 0.5 * np.sign(np.where(np.abs(said) < 1e-9, 0, said)) * wanted
 
