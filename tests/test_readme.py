@@ -13,7 +13,7 @@ README = Path(__file__).parent.parent / "README.md"
 SHORTER = {
     "casim.train": "--training.steps 3 --training.batch-size 2 --training.checkpoint-every 3 --device cpu",
     "casim.bench": "--clips 2 --frames 40 --repeats 1",
-    "evaluators.run": "--samples 6",
+    "evaluators.run": "--samples 13 --splits test",
     "analysis.attention_probe": "",
 }
 """What is added to a command so that it takes seconds."""
