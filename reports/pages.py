@@ -10,7 +10,18 @@ from jaxtyping import Float
 Svg = NewType("Svg", str)
 """SVG that `reports.figures` or `reports.heat` made: safe to stand in the page as it is."""
 
-Word = Literal["supported", "not supported", "undetermined", "semantic", "positional", "mixed"]
+Word = Literal[
+    "supported",
+    "not supported",
+    "undetermined",
+    "semantic",
+    "positional",
+    "mixed",
+    "persists",
+    "does not persist",
+    "kept",
+    "lost",
+]
 """The words a verdict may use."""
 Outcome = Literal["passed", "failed", "not run"]
 

@@ -84,8 +84,11 @@ class Evaluation:
         return tuple(sorted(others, key=lambda arm: (arm != "real", arm)))
 
     def arm(self, name: str) -> str | None:
-        """The full name of the arm whose short name is this."""
-        return next((arm for arm in self.trained if words.short(arm) == name), None)
+        """The full name of the arm whose short name is this, or else of the only one that ends in it: in records of
+        other backbones `casim` stands for `choreography_t2m_gpt_casim`."""
+        exact = [arm for arm in self.trained if words.short(arm) == name]
+        ending = [arm for arm in self.trained if arm.endswith(f"_{name}")]
+        return exact[0] if exact else ending[0] if len(ending) == 1 else None
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -126,11 +129,17 @@ class Evaluation:
         return self.arm(TOKEN) is not None and self.arm(POOLED) is not None
 
     @property
-    def weight(self) -> tuple[bool, int, int]:
-        """How much an evaluation can say: both arms, fewest training seeds of the pair, captions."""
-        seeds = [len(self.seeds(arm)) for arm in self.trained if words.short(arm) in (TOKEN, POOLED)]
+    def weight(self) -> tuple[int, int, int]:
+        """How much an evaluation can say: 1 for both arms, 2 with their difference on held-out pairs, 3 if they are
+        the demo pair; fewest training seeds of the pair; captions."""
+        token, pooled = self.arm(TOKEN), self.arm(POOLED)
+        pair = 0
+        if token is not None and pooled is not None:
+            is_measured = self.difference(token, pooled, HEADLINE) is not None
+            pair = 1 + is_measured + (is_measured and (words.short(token), words.short(pooled)) == (TOKEN, POOLED))
+        seeds = [len(self.seeds(arm)) for arm in (token, pooled) if arm is not None]
         counts = [measure.n or 0 for (_, place), measure in self._table.items() if place.group == "all"]
-        return self.has_pair, min(seeds, default=0), max(counts, default=0)
+        return pair, min(seeds, default=0), max(counts, default=0)
 
 
 def evaluations(records: Sequence[Stored]) -> tuple[Evaluation, ...]:

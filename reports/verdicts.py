@@ -245,3 +245,43 @@ def _attention_effects(results: dict[str, Measure]) -> list[Effect]:
             told = f"{note}; p {p.value:.2g} over all captions" if p else note
             found.append(Effect(f"{label}, told in reverse", results[key].value, results[key].interval, told))
     return found
+
+
+PERSISTENCE = "persistence/verdict/"
+
+
+def does_it_persist(results: dict[str, Measure]) -> Verdict | None:
+    """What the attention probe concluded about other trainings, wordings and draws; None if it did not ask."""
+    key = next((key for key in results if key.startswith(PERSISTENCE)), None)
+    if key is None:
+        return None
+    known: dict[str, Word] = {"persists": "persists", "does not persist": "does not persist"}
+    claim, _, rest = results[key].protocol.partition(". ")
+    rule, _, told = rest.partition("; measured: ")
+    conditions = [
+        name.split("/")[1] for name in results if name.startswith("persistence/") and name.endswith("/icc")
+    ]
+    gates = [_persistence_gate(name, results[f"persistence/{name}/icc"], rule) for name in conditions]
+    labels = {"training seed": "agreement over trainings (ICC)", "wording": "agreement over wordings (ICC)"}
+    effects = [
+        Effect(label, m.value, m.interval)
+        for name, label in labels.items()
+        if (m := results.get(f"persistence/{name}/icc"))
+    ]
+    return Verdict(
+        id="verdict-persistence",
+        question="Does the attention persist?",
+        word=known.get(key.removeprefix(PERSISTENCE), "undetermined"),
+        claim=f"{claim}.",
+        effects=tuple(effects),
+        gates=tuple(gates),
+        change="A condition whose agreement falls below the bound; heads are not compared by their numbers.",
+        scope=told[told.find("This holds") :].strip() if "This holds" in told else "",
+    )
+
+
+def _persistence_gate(name: str, measure: Measure, rule: str) -> Gate:
+    low, high = measure.interval or (measure.value, measure.value)
+    observed = f"{words.number(measure.value)} ({words.number(low)} to {words.number(high)})"
+    bound = float(rule.rpartition(" ")[2]) if rule.rpartition(" ")[2].replace(".", "").isdigit() else 0.5
+    return Gate(f"Over {name}", f"the interval of the ICC lies above {bound}", observed, _outcome(low > bound))

@@ -12,7 +12,7 @@ from reports.figures import FLOOR
 from reports.heat import WordMap, word_map
 from reports.pages import Absence, Block, Column, Figure, Group, Player, Prose, Section, Table, Track
 from reports.stored import Stored, of_kind
-from reports.verdicts import is_attention_semantic
+from reports.verdicts import does_it_persist, is_attention_semantic
 
 LEAD = (
     "A word's attention over time is compared with the frames in which the motion does what the word says. The "
@@ -48,6 +48,8 @@ def _probe(item: Stored) -> list[Block]:
     blocks: list[Block] = []
     if verdict := is_attention_semantic(results):
         blocks.append(verdict)
+    if persistence := does_it_persist(results):
+        blocks.append(persistence)
     blocks.append(Group(f"How {item.id} measured this", (Prose(_protocol(item)),), is_folded=True))
     blocks.append(_alignment(results).figure())
     if chart := _boundary(results):
