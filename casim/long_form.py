@@ -252,7 +252,7 @@ def check(model: TextToMotion) -> DiffusionBackbone:
     what = f"long motions are joined frame by frame; {type(backbone).__name__}"
     if not isinstance(backbone, DiffusionBackbone):
         raise ValueError(f"{what} is no diffusion model of frames: take a run with mdm_encoder or mdm_decoder")
-    if model.codec is not None:
+    if model.codec is not None or backbone.feats != model.spec.dims:
         raise ValueError(
             f"{what} works on latents of {backbone.feats} values, not on frames of {model.spec.dims} features: "
             "take a run without a codec"

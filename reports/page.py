@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import words
-from reports.pages import Effect, Report, Svg, Table
+from reports.pages import Effect, Player, Report, Svg, Table, walk
+from reports.players import payload
 
 HERE = Path(__file__).parent
 SYMBOLS = {
@@ -33,9 +34,20 @@ SYMBOLS = {
 def page(report: Report) -> str:
     """The whole file."""
     style = (HERE / "static" / "style.css").read_text(encoding="utf-8").strip()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return _environment().get_template("report.html").render(report=report, style=Markup(style), policy=policy)
+    script = (HERE / "static" / "player.js").read_text(encoding="utf-8").strip()
+    has_players = any(isinstance(b, Player) and b.tracks for s in report.sections for b in walk(s.blocks))
+    allowed = f"script-src 'sha256-{_digest(script)}'; " if has_players else ""
+    policy = f"default-src 'none'; {allowed}style-src 'sha256-{_digest(style)}'; img-src data:; "
+    policy += "base-uri 'none'; form-action 'none'"
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(report=report, style=Markup(style), script=Markup(script), has_players=has_players, policy=policy)
+    )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
@@ -51,6 +63,7 @@ def _environment() -> Environment:
         "kind": lambda block: type(block).__name__.lower(),
         "svg": _svg,
         "download": _download,
+        "payload": lambda player: Markup(payload(player)),
         "tone": lambda word: SYMBOLS[word][0],
         "symbol": lambda word: SYMBOLS[word][1],
         "effect": _effect,

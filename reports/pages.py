@@ -102,6 +102,14 @@ class Player:
     fps: float
     tracks: tuple[Track, ...]
     strip: Figure
+    heat: Float[np.ndarray, "words frames"]
+    """Attention, as shares."""
+    starts: tuple[int, ...]
+    """First frame of each word's true interval."""
+    ends: tuple[int, ...]
+    """One past its last."""
+    is_timed: tuple[bool, ...]
+    """Words about one action alone."""
 
 
 @dataclass(frozen=True)

@@ -175,8 +175,9 @@ def _maps(arrays: Mapping[str, np.ndarray]) -> list[Block]:
     first, rest = players[:2], players[2:]
     told = Prose(
         "Rows are the caption's words, columns are frames; stronger colour means more attention, outlines are the "
-        "true intervals of the words that describe one action. Above each map the motion: the person's left limbs "
-        "are blue, the right ones orange."
+        "true intervals of the words that describe one action. The person's left limbs are orange, the right ones "
+        "blue. Words heat up with the attention of the frame shown; click a word or a place of the map, drag a "
+        "figure to turn it."
     )
     blocks: list[Block] = [Group("Maps of single captions", (told, *first))]
     if rest:
@@ -194,7 +195,7 @@ def _player(arrays: Mapping[str, np.ndarray], i: int) -> Player:
     segments, starts, ends = (np.asarray(arrays[f"example{i}/{name}"]) for name in ("segments", "starts", "ends"))
     content = get("is_content")
     timed = tuple(bool(s >= 0 and (content is None or content[k])) for k, s in enumerate(segments))
-    real, generated = get("real"), get("generated")
+    real = get("real")
     what = WordMap(shown, attention, starts, ends, timed, fps, real)
     text = _told(what)
     wide, narrow = word_map(f"map{i}", f"Attention over time for the caption “{prompt}”. {text}", what)
@@ -209,10 +210,23 @@ def _player(arrays: Mapping[str, np.ndarray], i: int) -> Player:
         f"{kind}, {told}; attention from the real clip, noised.",
         _rows(i, what),
     )
-    tracks = [
-        Track(name, joints) for name, joints in (("real", real), ("generated", generated)) if joints is not None
+    tracks = [Track("real clip", real)] if real is not None else []
+    tracks += _generated(arrays, i)
+    span = (tuple(map(int, starts)), tuple(map(int, ends)))
+    return Player(f"player{i}", prompt, shown, fps, tuple(tracks), figure, attention, *span, timed)
+
+
+def _generated(arrays: Mapping[str, np.ndarray], i: int) -> list[Track]:
+    """The motion of the first run of every arm."""
+    motions, arms = arrays.get(f"example{i}/motions"), arrays.get("tracks/arm")
+    if motions is None or arms is None:
+        return []
+    seeds = arrays.get("tracks/seed", np.zeros(len(arms)))
+    first = {str(arm): k for k, arm in reversed(list(enumerate(arms)))}
+    return [
+        Track(f"{words.arm_label(arm)}, training {int(seeds[k])}", motions[k])
+        for arm, k in sorted(first.items(), key=lambda pair: pair[1])
     ]
-    return Player(f"player{i}", prompt, shown, fps, tuple(tracks), figure)
 
 
 def _inside(what: WordMap, k: int) -> tuple[float, float]:

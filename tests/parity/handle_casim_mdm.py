@@ -72,6 +72,7 @@ def check_round_trip(weights: dict[str, Tensor], converted: dict[str, Tensor]) -
     exported = casim_mdm.to_official(converted, dead, table_rows=7)
     assert set(exported) == set(weights) | set(mdm.TABLES)
     assert all(torch.equal(exported[name], weights[name]) for name in weights)
-    assert dead or not any(name.startswith("backbone.cross") for name in converted)
+    assert bool(dead) == any(name.startswith("seqTransEncoder.") for name in weights)
+    assert len(converted) + len(dead) == len([name for name in weights if name not in mdm.TABLES])
     bare = casim_mdm.to_official(converted, table_rows=7)
     assert {n: t.shape for n, t in bare.items()} == {n: t.shape for n, t in exported.items()}

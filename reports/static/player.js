@@ -1,0 +1,230 @@
+"use strict";
+/* Motion beside its words: skeletons that share one clock, words that heat up, a map with a cursor. Loads nothing. */
+
+(() => {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const players = new Map();
+
+  const make = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const unpack = (text, Kind) => new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  class Player {
+    constructor(root, data) {
+      Object.assign(this, { root, data, frame: 0, word: -1, isPlaying: false, yaw: 0.6, speed: 1, trail: false, loop: true });
+      this.joints = data.parents.length;
+      this.heat = unpack(data.heat, Uint8Array);
+      this.tracks = data.tracks.map((track) => ({ ...track, values: unpack(track.values, Int16Array) }));
+      this.build();
+      this.resize();
+      new ResizeObserver(() => this.resize()).observe(root);
+    }
+
+    build() {
+      const { data, root } = this;
+      root.setAttribute("role", "group");
+      root.setAttribute("aria-label", `Player of “${data.prompt}”: space plays, arrow keys step`);
+      root.tabIndex = 0;
+      this.words = data.words.map((text, i) => {
+        const isTimed = data.ends[i] > data.starts[i] && data.timed[i];
+        const button = make("button", { type: "button", textContent: text, className: "word-button", title: isTimed ? "its true interval and its joints" : "says nothing of one action" });
+        button.addEventListener("click", () => this.pick(i));
+        return button;
+      });
+      this.stages = this.tracks.map((track) => {
+        const canvas = make("canvas", { className: "stage" });
+        canvas.setAttribute("role", "img");
+        canvas.setAttribute("aria-label", `Skeleton: ${track.name}; the film strip below shows the same standing still`);
+        this.orbit(canvas);
+        return canvas;
+      });
+      this.map = make("canvas", { className: "map" });
+      this.map.setAttribute("role", "img");
+      this.map.setAttribute("aria-label", "Words by frames: attention, with a cursor at the current frame; numbers below");
+      this.map.addEventListener("click", (event) => {
+        const box = this.map.getBoundingClientRect();
+        this.pause();
+        this.seek(Math.floor(((event.clientX - box.left) / box.width) * data.frames));
+        this.pick(Math.min(data.words.length - 1, Math.floor(((event.clientY - box.top) / box.height) * data.words.length)), true);
+      });
+      this.button = make("button", { type: "button", textContent: "Play" });
+      this.button.addEventListener("click", () => (this.isPlaying ? this.pause() : this.play()));
+      this.slider = make("input", { type: "range", min: 0, max: data.frames - 1, value: 0, step: 1 });
+      this.slider.setAttribute("aria-label", "Frame");
+      this.slider.addEventListener("input", () => { this.pause(); this.seek(Number(this.slider.value)); });
+      this.clock = make("output", { className: "clock" });
+      const speed = make("select", {}, ...[0.25, 0.5, 1, 2].map((v) => make("option", { value: v, textContent: `${v}×`, selected: v === 1 })));
+      speed.setAttribute("aria-label", "Speed");
+      speed.addEventListener("change", () => { this.speed = Number(speed.value); });
+      const box = (label, key) => {
+        const input = make("input", { type: "checkbox", checked: this[key] });
+        input.addEventListener("change", () => { this[key] = input.checked; this.draw(); });
+        return make("label", { className: "switch" }, input, label);
+      };
+      const stages = this.stages.map((canvas, i) => make("figure", {}, canvas, make("figcaption", { textContent: this.tracks[i].name })));
+      root.append(
+        make("p", { className: "words" }, ...this.words),
+        make("div", { className: "stages" }, ...stages),
+        make("div", { className: "transport" }, this.button, this.slider, this.clock, speed, box("trail", "trail"), box("loop", "loop")),
+        this.map,
+      );
+      root.addEventListener("keydown", (event) => this.key(event));
+      root.hidden = false;
+    }
+
+    key(event) {
+      const isForm = /^(INPUT|SELECT|BUTTON)$/.test(event.target.tagName);
+      if (event.key === " " && !isForm) this.isPlaying ? this.pause() : this.play();
+      else if (event.key === "ArrowRight" && !isForm) { this.pause(); this.seek(this.frame + 1); }
+      else if (event.key === "ArrowLeft" && !isForm) { this.pause(); this.seek(this.frame - 1); }
+      else return;
+      event.preventDefault();
+    }
+
+    orbit(canvas) {
+      let last = null;
+      canvas.addEventListener("pointerdown", (event) => { last = event.clientX; canvas.setPointerCapture(event.pointerId); });
+      canvas.addEventListener("pointermove", (event) => {
+        if (last === null) return;
+        this.yaw += (event.clientX - last) / 90;
+        last = event.clientX;
+        this.draw();
+      });
+      for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { last = null; });
+    }
+
+    pick(i, isKept) {
+      this.word = this.word === i && !isKept ? -1 : i;
+      if (this.word >= 0 && !isKept && this.data.timed[i]) { this.pause(); this.seek(this.data.starts[i]); }
+      this.draw();
+    }
+
+    seek(frame, isSilent) {
+      this.frame = Math.max(0, Math.min(this.data.frames - 1, Math.round(frame)));
+      if (!this.isPlaying && !isSilent) history.replaceState(null, "", `#player=${this.root.id}&frame=${this.frame}`);
+      this.draw();
+    }
+
+    play() {
+      this.isPlaying = true;
+      this.button.textContent = "Pause";
+      if (this.frame >= this.data.frames - 1) this.frame = 0;
+      let before = null, at = this.frame;
+      const step = (now) => {
+        if (!this.isPlaying) return;
+        if (before !== null) at += ((now - before) / 1000) * this.data.fps * this.speed;
+        before = now;
+        if (at >= this.data.frames) {
+          if (!this.loop) { this.frame = this.data.frames - 1; this.pause(); this.draw(); return; }
+          at = 0;
+        }
+        this.frame = Math.floor(at);
+        this.draw();
+        requestAnimationFrame(step);
+      };
+      requestAnimationFrame(step);
+    }
+
+    pause() {
+      this.isPlaying = false;
+      this.button.textContent = "Play";
+    }
+
+    resize() {
+      const ratio = devicePixelRatio || 1;
+      for (const canvas of [...this.stages, this.map]) {
+        canvas.width = Math.max(1, Math.round(canvas.clientWidth * ratio));
+        canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio));
+      }
+      this.draw();
+    }
+
+    draw() {
+      const { data, frame } = this;
+      this.slider.value = frame;
+      this.clock.textContent = `${(frame / data.fps).toFixed(2)} s`;
+      this.words.forEach((button, i) => {
+        const share = this.heat[i * data.frames + frame] / 255;
+        button.style.setProperty("--heat", share.toFixed(3));
+        button.setAttribute("aria-pressed", String(i === this.word));
+        button.classList.toggle("told", data.timed[i] && frame >= data.starts[i] && frame < data.ends[i]);
+      });
+      this.stages.forEach((canvas, i) => this.drawBody(canvas, this.tracks[i]));
+      this.drawMap();
+    }
+
+    drawBody(canvas, track) {
+      const pen = canvas.getContext("2d"), { parents, side } = this.data;
+      const { width, height } = canvas, scale = Math.min(width / 1500, height / 2650);
+      const frames = track.values.length / (3 * this.joints), now = Math.min(this.frame, frames - 1);
+      const marked = new Set(this.word >= 0 ? this.data.limbs[this.word] : []);
+      const [cos, sin] = [Math.cos(this.yaw), Math.sin(this.yaw)];
+      const root = 3 * this.joints * now;
+      const place = (at, joint) => {
+        const k = 3 * (this.joints * at + joint);
+        const x = track.values[k] - track.values[root], z = track.values[k + 2] - track.values[root + 2], y = track.values[k + 1];
+        return [width / 2 + (x * cos - z * sin) * scale, height * 0.92 - (y - (x * sin + z * cos) * 0.25) * scale];
+      };
+      const tones = { left: colour("--side-l"), right: colour("--side-r"), middle: colour("--ink") };
+      const body = (at, alpha) => {
+        pen.globalAlpha = alpha;
+        for (let joint = 1; joint < this.joints; joint++) {
+          pen.beginPath();
+          pen.moveTo(...place(at, parents[joint]));
+          pen.lineTo(...place(at, joint));
+          pen.strokeStyle = tones[side[joint]];
+          pen.lineWidth = (marked.has(joint) ? 7 : 3) * (devicePixelRatio || 1);
+          pen.stroke();
+        }
+      };
+      pen.clearRect(0, 0, width, height);
+      pen.lineCap = "round";
+      if (this.trail) for (let back = 12; back > 0; back -= 4) if (now - back >= 0) body(now - back, 0.12 + 0.1 * (1 - back / 12));
+      body(now, 1);
+      pen.globalAlpha = 1;
+    }
+
+    drawMap() {
+      const pen = this.map.getContext("2d"), { data, frame } = this, { width, height } = this.map;
+      const row = height / data.words.length, step = width / data.frames, ink = colour("--ink"), heat = colour("--heat-1");
+      pen.clearRect(0, 0, width, height);
+      for (let word = 0; word < data.words.length; word++) {
+        pen.fillStyle = heat;
+        for (let f = 0; f < data.frames; f++) {
+          const from = Math.round(f * step);
+          pen.globalAlpha = this.heat[word * data.frames + f] / 255;
+          pen.fillRect(from, word * row, Math.round((f + 1) * step) - from, row - 1);
+        }
+        pen.globalAlpha = 1;
+        if (data.timed[word]) {
+          pen.strokeStyle = ink;
+          pen.lineWidth = word === this.word ? 3 : 1;
+          pen.strokeRect(data.starts[word] * step, word * row + 0.5, (data.ends[word] - data.starts[word]) * step, row - 2);
+        }
+      }
+      pen.fillStyle = ink;
+      pen.fillRect(frame * step, 0, Math.max(1, devicePixelRatio || 1), height);
+    }
+  }
+
+  function follow() {
+    const wanted = new URLSearchParams(location.hash.slice(1)), player = players.get(wanted.get("player"));
+    if (!player) return;
+    for (let at = player.root; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    player.pause();
+    player.seek(Number(wanted.get("frame") || 0), true);
+    player.root.scrollIntoView({ block: "center", behavior: calm.matches ? "auto" : "smooth" });
+  }
+
+  for (const holder of document.querySelectorAll("script[data-player]")) {
+    const root = document.getElementById(holder.dataset.player);
+    players.set(root.id, new Player(root, JSON.parse(holder.textContent)));
+  }
+  addEventListener("hashchange", follow);
+  addEventListener("beforeprint", () => players.forEach((player) => player.pause()));
+  follow();
+})();
