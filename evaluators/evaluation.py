@@ -30,6 +30,7 @@ def evaluate(
     *,
     device: str = "cpu",
     progress: Progress | None = None,
+    with_items: bool = True,
 ) -> record.RunRecord:
     """Generates, judges and writes the record of all runs below `out`; gives the record.
 
@@ -40,6 +41,7 @@ def evaluate(
         out: folder of the record.
         device: where motions are generated.
         progress: shows what is under way.
+        with_items: write values per clip and variances beside the record.
 
     Raises:
         ValueError: a split that the dataset does not have, or that holds fewer captions than the protocol takes.
@@ -65,7 +67,9 @@ def evaluate(
             if protocol.counterfactuals and isinstance(model, TextToMotion):
                 row = row.assign(**rewording.judged(model, batch, protocol, observer))
             rows.append(row)
-        _enter(written, pd.concat(rows, ignore_index=True), collected, protocol, out, progress)
+        _enter(
+            written, pd.concat(rows, ignore_index=True), collected, protocol, out if with_items else None, progress
+        )
     return written
 
 
@@ -124,10 +128,11 @@ def _enter(
     rows: pd.DataFrame,
     collected: Collected,
     protocol: Protocol,
-    out: Path,
+    out: Path | None,
     progress: Progress | None,
 ) -> None:
-    """Scores as entries of the record, values per clip and variances by source as files beside it."""
+    """Scores as entries of the record; values per clip and variances by source as files in `out`, if there is
+    one."""
     task = progress.add_task("scoring sets", total=None) if progress else None
 
     def tick(text: str) -> None:
@@ -139,6 +144,8 @@ def _enter(
     words, how = protocol.in_words(), protocol.resampling
     written.results = scores.measures(rows, how, words) | rewording.measures(rows, how, words) | sets.measures
     written.config["left_out"] = sets.notes
+    if out is None:
+        return
     blank = rows.assign(seed=rows["seed"].where(rows["seed"] != scores.UNSEEDED).astype("Int64"))
     for name, table in ((ITEMS, blank), (VARIANCES, pd.DataFrame(sets.variances))):
         record.write_atomic(out / name, table.to_csv(index=False, float_format="%.4g").encode())

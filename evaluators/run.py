@@ -55,6 +55,7 @@ def main(
     protocol: Preset = "standard",
     embedder: Annotated[tuple[str, ...], cli.APPEND] = (),
     out: Path | None = None,
+    items: bool = True,
     changes: Annotated[Changes, cli.FLAT] = Changes(),
     device: str = "cpu",
 ) -> None:
@@ -67,6 +68,7 @@ def main(
         embedder: folder or name of a network that python -m evaluators.train wrote, for scores of whole sets; may
             be given several times. Default: the ones that come with the package, where they can read the data.
         out: folder of the record; default runs/evaluate_PROTOCOL.
+        items: also write the value of every clip and the variances by source, as tables beside the record.
         changes: changes to the protocol.
         device: where motions are generated: auto (the accelerator if there is one), cpu, cuda, ...
     """
@@ -82,7 +84,7 @@ def main(
     judges = find_judges(embedder, found[0].dataset, plugins.restore(FeatureSpec, found[0].config["spec"]))
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
-        written = evaluate(found, judges, chosen, folder, device=place, progress=progress)
+        written = evaluate(found, judges, chosen, folder, device=place, progress=progress, with_items=items)
     show(written, chosen)
     print(f"record: {folder / record.FILE}")
 
