@@ -63,7 +63,7 @@ demo: $(STAMP) $(if $(RETRAIN),retrain)  ## text to verdict on the bundled model
 	$(BIN)/python -m casim.sample $(firstword $(CASIM_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
 	$(BIN)/python -m casim.sample $(firstword $(FIXED_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
 	$(BIN)/python -m evaluators.run $(CASIM_RUNS) $(FIXED_RUNS) --protocol quick --out $(DEMO)/evaluation
-	$(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --pooled $(FIXED_RUNS) --quick --out $(DEMO)/attention
+	$(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --pooled $(FIXED_RUNS) --quick --parts designs persistence --out $(DEMO)/attention
 	$(BIN)/python -m reports.build --out $(REPORT)
 	@echo "report: $(abspath $(REPORT))"
 
