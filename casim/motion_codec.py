@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from casim import checkpoint, motion_model, plugins, record
 from casim.features import FeatureSpec
 from casim.motion_model import MotionModel
 from casim.setups import CodecSetup, FirstStage, Setup
-from casim.types import Codec, Losses, MotionBatch, MotionDataset
+from casim.types import Codec, Condition, Losses, MotionBatch, MotionDataset
 
 
 class MotionCodec(MotionModel):
@@ -77,7 +77,64 @@ def with_first_stage(setup: Setup) -> Setup:
     if not weights.exists():
         raise FileNotFoundError(f"no weights at {weights}; the first stage {run} has not been trained")
     codec = CodecSetup.from_json(config).codec
-    return replace(setup, first_stage=FirstStage(run, record.sha256(weights), codec))
+    return replace(setup, first_stage=replace(setup.first_stage, sha256=record.sha256(weights), codec=codec))
+
+
+class Standardised(Codec):
+    """A codec of latents, brought to mean 0 and deviation 1 in each channel over training clips.
+
+    Latent diffusion does so with one scalar (Rombach et al. 2022, appendix G); without it the same noise schedule
+    hides latents of one codec later than those of another.
+    """
+
+    latent_mean: Float[Tensor, " channels"]
+    latent_std: Float[Tensor, " channels"]
+
+    def __init__(self, codec: Codec) -> None:
+        """Around a codec, not yet measured.
+
+        Raises:
+            ValueError: the codec gives codes.
+        """
+        super().__init__(codec.spec, codec.mean.cpu().numpy(), codec.std.cpu().numpy())
+        if not isinstance(codec.space, int):
+            raise ValueError(f"{type(codec).__name__} gives codes, which have no scale; standardise latents alone")
+        self.codec, self.space = codec, codec.space
+        self.register_buffer("latent_mean", torch.zeros(codec.space))
+        self.register_buffer("latent_std", torch.ones(codec.space))
+
+    @torch.no_grad()
+    def fit(self, dataset: MotionDataset, clips: int = 1024) -> None:
+        """Measures drawn latents of the first `clips` training clips."""
+        split, generator = dataset.split("train"), torch.Generator().manual_seed(0)
+        items = range(min(clips, len(split)))
+        parts = [split.batch(items[at : at + 128]) for at in range(0, len(items), 128)]
+        drawn = [self.codec.encode(part, generator) for part in parts]
+        latents = torch.cat([part.motion[part.mask] for part in drawn]).double()
+        self.latent_mean.copy_(latents.mean(0))
+        self.latent_std.copy_(latents.std(0).clamp(min=1e-6))
+
+    def code_mask(self, frames: Bool[Tensor, "batch frames"]) -> Bool[Tensor, "batch codes"]:
+        """As the codec's."""
+        return self.codec.code_mask(frames)
+
+    def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
+        """The clips as standardised latents, zero at padded places."""
+        found = self.codec.encode(batch, generator)
+        latents = (found.motion - self.latent_mean) / self.latent_std
+        return replace(found, motion=latents * found.mask[..., None])
+
+    def decode(
+        self, codes: Shaped[Tensor, "batch codes channels"], frames: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch frames feats"]:
+        """Normalised motion, zero beyond `frames`."""
+        return self.codec.decode(codes * self.latent_std + self.latent_mean, frames)
+
+    def loss(
+        self, batch: MotionBatch, condition: Condition | None, generator: torch.Generator | None = None
+    ) -> Losses:
+        """The codec's own."""
+        return self.codec.loss(batch, condition, generator)
 
 
 def frozen_codec(stage: FirstStage, dataset: MotionDataset) -> Codec | None:
@@ -101,4 +158,8 @@ def frozen_codec(stage: FirstStage, dataset: MotionDataset) -> Codec | None:
             f"the first stage {stage.run} was trained with other statistics (mean and std of features differ by up "
             f"to {gap:.3g}); train it on the same data"
         )
-    return model.codec
+    if not stage.is_standardised:
+        return model.codec
+    codec = Standardised(model.codec)
+    codec.fit(dataset)
+    return codec

@@ -40,10 +40,15 @@ class FirstStage:
     """Hash of the run's weights; empty until they are read (`casim.motion_codec.with_first_stage`)."""
     codec: Any = None
     """Config of the codec; None until it is read."""
+    is_standardised: bool = False
+    """Latents are brought to mean 0 and deviation 1 per channel before the second stage sees them
+    (`casim.motion_codec.Standardised`), so that equal noise hides them equally whatever the codec's scale."""
 
     def to_json(self) -> dict[str, Any]:
-        """The stage as it stands in a run's config; what has not been read yet is left out."""
-        known = {"run": record.without_host(self.run)}
+        """The stage as it stands in a run's config; what has not been read yet, or is not so, is left out."""
+        known: dict[str, Any] = {"run": record.without_host(self.run)}
+        if self.is_standardised:
+            known["is_standardised"] = True
         return (
             known if self.codec is None else known | {"sha256": self.sha256, "codec": plugins.describe(self.codec)}
         )
@@ -57,7 +62,8 @@ class FirstStage:
         """
         values = config.get("first_stage", {"run": ""})
         codec = _restored("codec", values["codec"]) if "codec" in values else None
-        return FirstStage(entry(values, "run", "first_stage"), values.get("sha256", ""), codec)
+        is_standardised = values.get("is_standardised", False)
+        return FirstStage(entry(values, "run", "first_stage"), values.get("sha256", ""), codec, is_standardised)
 
 
 Parts = TypeVar("Parts", bound="_Parts")

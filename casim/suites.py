@@ -10,8 +10,8 @@ from typing import Any, Literal
 from casim import plugins, record
 from casim.checkpoint import WEIGHTS
 from casim.motion_codec import with_first_stage
-from casim.recipes import BACKBONES, FACTORS, FIRST_STAGES, HALF, Factors, Recipe
-from casim.setups import FirstStage, Setup
+from casim.recipes import BACKBONES, FACTORS, FIRST_STAGES, HALF, REPRESENTATIONS, SMALL, Factors, Recipe
+from casim.setups import Setup
 from casim.train import differences, parse
 from casim.trainer import STATE
 
@@ -58,7 +58,7 @@ class Cell:
         setup = self.config.setup
         if not isinstance(setup, Setup) or not (out / self.first_stage / WEIGHTS).is_file():
             return self.config
-        setup = replace(setup, first_stage=FirstStage(str(out / self.first_stage)))
+        setup = replace(setup, first_stage=replace(setup.first_stage, run=str(out / self.first_stage)))
         return replace(self.config, setup=with_first_stage(setup))
 
     def argv(self, out: Path, threads: int = 1) -> list[str]:
@@ -201,3 +201,39 @@ def backbones() -> tuple[Cell, ...]:
 def backbones_mocap() -> tuple[Cell, ...]:
     """The same on a folder of real motion (data/mocap) with MiniLM, one training seed: proves the path."""
     return _matrix("mocap", SEEDS[:1])
+
+
+def _capacity(representations: Sequence[str], seeds: Sequence[int]) -> tuple[Cell, ...]:
+    """One denoiser with both injections on each representation; the codecs stand first."""
+    codecs = {name: Cell(f"capacity_{name}", 0) for name in representations if name != "frames"}
+    cells = [
+        Cell(f"capacity_{name}_{injection}", seed, first_stage=codecs[name].name if name in codecs else "")
+        for seed in seeds
+        for name in representations
+        for injection in ("casim", "fixed")
+    ]
+    return (*codecs.values(), *cells)
+
+
+@suite
+def capacity_small() -> tuple[Cell, ...]:
+    """One denoiser with both injections on 1, 4 and 16 latents a clip and on VQ latents, three training seeds."""
+    return _capacity(SMALL, SEEDS)
+
+
+@suite
+def capacity_medium() -> tuple[Cell, ...]:
+    """The same on 1, 2, 4, 7, 16 and 24 latents, on VQ latents and on frames, three training seeds."""
+    return _capacity(REPRESENTATIONS, SEEDS)
+
+
+@suite
+def capacity_full() -> tuple[Cell, ...]:
+    """The grid of capacity_medium with five training seeds."""
+    return _capacity(REPRESENTATIONS, range(5))
+
+
+@suite
+def transitions() -> tuple[Cell, ...]:
+    """The demo pair on clips of 120 to 196 frames, to be joined to long motions, three training seeds each."""
+    return crossed([f"transition_{arm}" for arm in ("casim", "fixed")], SEEDS)

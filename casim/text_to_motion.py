@@ -15,7 +15,7 @@ from casim.autoregressive import AutoregressiveBackbone
 from casim.diffusion import normal
 from casim.features import FeatureSpec
 from casim.guidance import Guided
-from casim.motion_codec import frozen_codec
+from casim.motion_codec import Standardised, frozen_codec
 from casim.motion_model import MotionModel
 from casim.setups import Setup, entry
 from casim.text._cache import Cached
@@ -63,7 +63,8 @@ class TextToMotion(MotionModel):
         super().__init__(setup, spec, mean, std)
         self.setup, self.max_frames = setup, max_frames
         if codec is None and setup.first_stage.codec is not None:
-            codec = plugins.build(setup.first_stage.codec, spec, mean, std)
+            plain: Codec = plugins.build(setup.first_stage.codec, spec, mean, std)
+            codec = Standardised(plain) if setup.first_stage.is_standardised else plain
         self.encoder: TextEncoder = Cached(plugins.build(setup.text))
         self.codec = None if codec is None else codec.requires_grad_(False).eval()
         self.backbone: Backbone = plugins.build(setup.backbone, spec.dims if codec is None else codec.space)

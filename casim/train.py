@@ -15,7 +15,7 @@ from rich.console import Console
 from casim import checkpoint, cli, record
 from casim.motion_codec import with_first_stage
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
-from casim.setups import FirstStage, Setup
+from casim.setups import Setup
 from casim.trainer import STATE, Trainer
 
 SWAPS = (
@@ -93,7 +93,8 @@ def _swapped(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, list[str]]:
         flag, has_value, name = word.partition("=")
         part = flag.removeprefix("--")
         if flag == FIRST_STAGE and isinstance(setup, Setup):
-            setup = replace(setup, first_stage=FirstStage(name if has_value else next(words, "")))
+            run = name if has_value else next(words, "")
+            setup = replace(setup, first_stage=replace(setup.first_stage, run=run))
         elif flag.startswith("--") and part in setup.parts:
             setup = setup.with_plugin(part, name if has_value else next(words, ""))
         else:
