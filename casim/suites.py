@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from inspect import cleandoc
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from casim import plugins, record
@@ -203,16 +204,25 @@ def backbones_mocap() -> tuple[Cell, ...]:
     return _matrix("mocap", SEEDS[:1])
 
 
-def _capacity(representations: Sequence[str], seeds: Sequence[int]) -> tuple[Cell, ...]:
+def _capacity(
+    representations: Sequence[str], seeds: Sequence[int], overrides: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Cell, ...]:
     """One denoiser with both injections on each representation; the codecs stand first."""
-    codecs = {name: Cell(f"capacity_{name}", 0) for name in representations if name != "frames"}
+    codecs = {name: Cell(f"capacity_{name}", 0, overrides) for name in representations if name != "frames"}
+    stages = {name: codec.name for name, codec in codecs.items()}
     cells = [
-        Cell(f"capacity_{name}_{injection}", seed, first_stage=codecs[name].name if name in codecs else "")
+        Cell(f"capacity_{name}_{injection}", seed, overrides, first_stage=stages.get(name, ""))
         for seed in seeds
         for name in representations
         for injection in ("casim", "fixed")
     ]
     return (*codecs.values(), *cells)
+
+
+@suite
+def capacity_quick() -> tuple[Cell, ...]:
+    """Shows the path of the capacity grid in minutes: 1 latent and VQ latents, one seed, 150 steps each."""
+    return _capacity(("vae1", "vq"), SEEDS[:1], {"training.steps": 150, "data.train": 1500})
 
 
 @suite
