@@ -149,13 +149,29 @@ class LongForm:
             options: As in `DiffusionBackbone.sample`; `after_step` only watches.
         """
         method = self.joining.method
+        first = self.first_take(guided, layout, generator, **options)
+        if method not in ("double_take", "second_take"):
+            return Takes(layout, first)
+        return self.second_take(first, free, layout, generator, **options)
+
+    def first_take(
+        self, guided: Guided, layout: Layout, generator: torch.Generator, **options: Any
+    ) -> Float[Tensor, "segments frames feats"]:
+        """The segments; arguments as of a call. Nothing in it depends on the blend."""
         options = options | {"after_step": self._after_step(layout, options.get("after_step"))}
         mask = frame_mask(layout.lengths, self.canvas(max(layout.lengths))).to(guided.condition.tokens.device)
         first = self.backbone.sample(guided, mask, generator, **options)[:, : max(layout.lengths)]
-        if method == "linear_blend":
-            first = cross_fade(first, layout)
-        if method not in ("double_take", "second_take"):
-            return Takes(layout, first)
+        return cross_fade(first, layout) if self.joining.method == "linear_blend" else first
+
+    def second_take(
+        self,
+        first: Float[Tensor, "segments frames feats"],
+        free: Condition,
+        layout: Layout,
+        generator: torch.Generator,
+        **options: Any,
+    ) -> Takes:
+        """Every pair of the segments `first` again, around its handshake; arguments as of a call."""
         bodies = self._bodies(layout)
         inpaint = seam_windows(first, layout, bodies, self.canvas(2 * max(bodies) + layout.handshake))
         second = self._second_take(free, bodies, inpaint, generator, options)

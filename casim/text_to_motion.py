@@ -153,6 +153,7 @@ class TextToMotion(MotionModel):
         seed: int = 0,
         guidance: float | None = None,
         keywords: Sequence[Sequence[str]] | None = None,
+        extrapolate: bool = False,
         **options: Any,
     ) -> Generated:
         """Motions of `lengths` frames; an autoregressive model with `length="own"` may end each one before.
@@ -165,6 +166,7 @@ class TextToMotion(MotionModel):
             seed: of the noise.
             guidance: scale of classifier-free guidance; None: the run's own.
             keywords: CoMo's eleven keywords of each prompt, for runs that were trained with them.
+            extrapolate: ask for more frames than the model was trained for, where its positions have no end.
             options: override the run's own; denoising models: sampler, steps; autoregressive ones: length and the
                 fields of `casim.decoding.Decoding`. None leaves the run's own, and an autoregressive model passes
                 over sampler and steps.
@@ -172,7 +174,7 @@ class TextToMotion(MotionModel):
         Raises:
             ValueError: no text, or more frames than the model was trained for.
         """
-        lengths = self._checked(texts, lengths)
+        lengths = self._checked(texts, lengths, extrapolate=extrapolate)
         self.eval()
         generator = torch.Generator().manual_seed(seed)
         mask, guided = frame_mask(lengths).to(self.device), self.guided(texts, guidance, keywords)
@@ -193,11 +195,13 @@ class TextToMotion(MotionModel):
         motion = self.backbone.sample(guided, whole, generator, **options)
         return Generated(motion[:, : mask.shape[1]] * mask[..., None], mask)
 
-    def _checked(self, texts: Sequence[str], lengths: Sequence[int] | Tensor) -> Int[Tensor, " batch"]:
+    def _checked(
+        self, texts: Sequence[str], lengths: Sequence[int] | Tensor, *, extrapolate: bool
+    ) -> Int[Tensor, " batch"]:
         if not len(texts):
             raise ValueError("no text to sample from; give at least one prompt")
         lengths = torch.as_tensor(lengths)
-        if (longest := int(lengths.max())) > self.max_frames:
+        if (longest := int(lengths.max())) > self.max_frames and not extrapolate:
             limit = f"{self.max_frames} frames ({self.max_frames / self.spec.fps:.1f} s)"
             raise ValueError(
                 f"{longest} frames asked for, but the model was trained for at most {limit}; ask for less"

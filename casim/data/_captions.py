@@ -107,6 +107,8 @@ class Word:
     is_content: bool
 
 
+LETTERS = "abcdefghijklmnopqr"
+"""Places of actions in templates, in order of time; `s` is the subject."""
 Pick = Callable[[int], int]
 """Draws a whole number below its argument."""
 
@@ -141,12 +143,22 @@ TEMPLATES = {
 def caption(kind: str, told: Sequence[Told], is_reversed: bool, pick: Pick) -> tuple[str, tuple[Word, ...]]:
     """A caption of `kind` for the actions in order of time, and its words."""
     choices = [text for text, reverse in TEMPLATES[kind] if reverse == is_reversed]
+    return _filled(choices[pick(len(choices))], told, pick)
+
+
+def sequence_caption(told: Sequence[Told], pick: Pick) -> tuple[str, tuple[Word, ...]]:
+    """A caption of two or more actions in order of time: first this, then that, then ..."""
+    places = [f"{{{LETTERS[segment]}}}" for segment in range(len(told))]
+    return _filled(" ".join(["{s}", "first", " then ".join(places)]), told, pick)
+
+
+def _filled(template: str, told: Sequence[Told], pick: Pick) -> tuple[str, tuple[Word, ...]]:
     words: list[Word] = []
-    for part in choices[pick(len(choices))].split():
+    for part in template.split():
         if part == "{s}":
             words += [Word(w, NOBODY, False) for w in SUBJECTS[pick(len(SUBJECTS))].split()]
         elif part.startswith("{"):
-            segment = "abc".index(part[1].lower())
+            segment = LETTERS.index(part[1].lower())
             words += _phrase(told[segment], segment, is_gerund=part[1].isupper(), pick=pick)
         else:
             words.append(Word(part, NOBODY, False))

@@ -16,7 +16,7 @@ round, which tilts the facing direction of a turning body. Both are options.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 
 from casim.data._actions import ACTIONS, COUNTABLE, LOWER, Motions, angle_table, joints_of
-from casim.data._captions import NOBODY, Told, Word, caption, tags, vocabulary
+from casim.data._captions import NOBODY, Told, Word, caption, sequence_caption, tags, vocabulary
 from casim.features import FeatureSpec, from_joints
 from casim.types import ActionSpan, Alignment, Clips, MotionBatch, MotionDataset, WordSpan, frame_mask, words_of
 
@@ -111,6 +111,27 @@ class Choreography(MotionDataset):
     def split(self, name: str) -> "ChoreographyClips":
         """The split called `name`: train, validation, test or held_out."""
         clips = self._clips(name)
+        clips.mean, clips.std = torch.from_numpy(self.mean), torch.from_numpy(self.std)
+        return clips
+
+    def sequences(self, actions: int, frames: int, number: int, seed: int = 0) -> "ChoreographyClips":
+        """Clips of several actions, one after the other and told in that order, that fill `frames` frames each.
+
+        No two actions of a clip are a held-out pair. Sentences of more than three actions go on in the way of
+        shorter ones, which no training clip shows.
+
+        Args:
+            actions: of each clip, 2 or more.
+            frames: of each clip; more than the longest clip of the splits is no error.
+            number: of clips.
+            seed: of the draw.
+
+        Raises:
+            ValueError: fewer than two actions.
+        """
+        if actions < 2:
+            raise ValueError(f"a sequence has two or more actions, got {actions}")
+        clips = ChoreographyClips(_sequences(self.config, actions, frames, number, seed), self.spec, frames)
         clips.mean, clips.std = torch.from_numpy(self.mean), torch.from_numpy(self.std)
         return clips
 
@@ -231,6 +252,26 @@ def plans(config: Any, split: str) -> tuple[Plan, ...]:
         plan = _plan(f"{split}_{len(made):05d}", kind, actions, config, draw)
         if plan.text not in known:
             made.append(plan)
+    return tuple(made)
+
+
+def _sequences(config: Any, actions: int, frames: int, number: int, seed: int) -> tuple[Plan, ...]:
+    draw, kept_out = _Draw((config.seed, len(SPLITS), seed, actions, frames)), held_out_pairs(config)
+    exact = replace(config, min_frames=frames, max_frames=frames)
+    made: list[Plan] = []
+    while len(made) < number:
+        left, chosen = list(range(len(ACTIONS))), []
+        while left and len(chosen) < actions:
+            last = left.pop(draw.below(len(left)))
+            chosen.append(last)
+            left = [a for a in left if (min(a, last), max(a, last)) not in kept_out]
+        if len(chosen) < actions:
+            continue
+        told = tuple(_told(action, draw) for action in chosen)
+        text, words = sequence_caption(told, draw.below)
+        spans, length = _timing("sequence", told, exact, draw)
+        name = f"sequence_{actions}_{frames}_{len(made):05d}"
+        made.append(Plan(name, text, "sequence", False, words, told, spans, length, draw.numbers(12)))
     return tuple(made)
 
 

@@ -1,8 +1,12 @@
 """One denoiser behind motion representations of different size: does a small one cap what token-level text gains?
 
 `python -m casim.suite capacity_small` trains the grid, `python -m analysis.capacity_probe` reads it. Everything but
-the representation is equal: the denoiser, its schedule, its training, and latents of mean 0 and deviation 1. MLD's
-matrix cell (`choreography_mld_*`) differs in these points, which are its paper's.
+the representation is equal: the denoiser, its schedule, its training, and latents of mean 0 and deviation 1.
+
+MLD's matrix cell (`choreography_mld_*`) differs in these points, which are its paper's, and in what the network
+gives: here the clean latents, there the noise. At equal training on the VQ latents, token-level, a network that
+gives the noise got 2.5 % of the pairs of the test split right and their order at chance; one that gives the latents
+28.5 %.
 """
 
 from dataclasses import replace
@@ -26,8 +30,9 @@ VAES = {f"vae{count}": count for count in (1, 2, 4, 7, 16, FRAMES // STRIDE)}
 REPRESENTATIONS = (*VAES, "vq", "frames")
 """vq: the VQ-VAE's vectors before quantisation, one for every four frames; frames: no codec."""
 SMALL = ("vae1", "vae4", "vae16", "vq")
+CLEAN = replace(LATENT_DIFFUSION, prediction="sample", ends_clean=True)
 DENOISER = Mld.Config(
-    width=96, layers=5, heads=4, ff=192, time_width=96, dropout=0.0, is_pre_norm=True, diffusion=LATENT_DIFFUSION
+    width=96, layers=5, heads=4, ff=192, time_width=96, dropout=0.0, is_pre_norm=True, diffusion=CLEAN
 )
 TRAINING = replace(QUICK, steps=1600, learning_rate=2e-3)
 
