@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from casim import checkpoint, plugins, record
+from casim import plugins
 from casim.backbones.mld import Mld
 from casim.codecs.motion_vae import MotionVae
 from casim.codecs.vqvae import Vqvae
@@ -16,7 +15,7 @@ from casim.motion_codec import Standardised
 from casim.setups import Setup
 from casim.text_to_motion import TextToMotion
 from casim.types import Clips, Codec, MotionBatch
-from evaluators.arms import Run, find_runs
+from evaluators.arms import Run, check_finished, expanded, find_runs
 
 ARMS = ("casim", "fixed")
 CHUNK = 128
@@ -52,8 +51,7 @@ def members(names: Sequence[str]) -> list[Member]:
         ValueError: no runs, unfinished ones, two of one cell, or runs that differ in more than representation,
             injection and seed.
     """
-    runs = find_runs(tuple(folder for name in names for folder in _expanded(name)))
-    found = [_member(run) for run in runs]
+    found = [_member(run) for run in find_runs(expanded(names, "capacity_small"))]
     seen: dict[tuple[str, int], Member] = {}
     for member in found:
         twin = seen.setdefault((member.who, member.run.seed), member)
@@ -67,24 +65,10 @@ def members(names: Sequence[str]) -> list[Member]:
     return sorted(found, key=lambda m: (m.is_beside, _size(m), m.arm, m.run.seed))
 
 
-def _expanded(name: str) -> Iterator[str]:
-    """The generators' runs inside a folder, or the name itself."""
-    folder = Path(name)
-    if not folder.is_dir() or (folder / checkpoint.CONFIG).exists():
-        yield name
-        return
-    found = [path.parent for path in sorted(folder.glob(f"*/{checkpoint.CONFIG}"))]
-    found = [path for path in found if "backbone" in checkpoint.load_config(path)]
-    if not found:
-        raise ValueError(f"no runs in {folder}; make them with python -m casim.suite capacity_small")
-    yield from map(str, found)
-
-
 def _member(run: Run) -> Member:
     if run.is_codec:
         raise ValueError(f"{run.name} is a first stage; name runs of denoisers, which hold their codecs")
-    if (run.folder / record.FILE).exists() and (status := record.load(run.folder).status) != "done":
-        raise ValueError(f"{run.name} is not finished ({status}); python -m casim.suite takes it up again")
+    check_finished(run)
     setup = Setup.from_json(dict(run.config))
     return Member(run, setup, _representation(setup), run.config["injection"]["plugin"])
 

@@ -43,7 +43,7 @@ from casim.setups import Setup
 from casim.text_to_motion import TextToMotion
 from casim.types import Clips, TextEncoder
 from evaluators import generation, scores
-from evaluators.arms import Run, find_runs, settled
+from evaluators.arms import Run, check_finished, expanded, find_runs, settled
 from evaluators.embed import oracle as oracles
 from evaluators.evaluation import generated
 from evaluators.generation import Observer
@@ -140,10 +140,9 @@ def find_cells(names: Sequence[str]) -> list[Run]:
     Raises:
         ValueError: no run, an unfinished one, two of one cell and seed, or runs that differ beyond the factors.
     """
-    runs = find_runs(tuple(folder for name in names for folder in _expanded(name)))
+    runs = find_runs(expanded(names, "confounds"))
     for run in runs:
-        if (run.folder / record.FILE).exists() and (status := record.load(run.folder).status) != "done":
-            raise ValueError(f"{run.name} is not finished ({status}); python -m casim.suite takes it up again")
+        check_finished(run)
         if not hasattr(Setup.from_json(dict(run.config)).backbone, "has_final_norm"):
             raise ValueError(f"{run.name} has no switches for frame mask and final norm; measure runs of MDM")
     check_clean({run.name: run.config for run in runs})
@@ -152,17 +151,6 @@ def find_cells(names: Sequence[str]) -> list[Run]:
         if twin := next((r for r in cells[:i] if (r.arm, r.seed) == (run.arm, run.seed)), None):
             raise ValueError(f"{twin.name} and {run.name} are the same cell with the same seed; name one of them")
     return cells
-
-
-def _expanded(name: str) -> tuple[str, ...]:
-    """The runs inside a folder, or the name itself if it is a run, or none that we know."""
-    folder = Path(name)
-    if not folder.is_dir() or (folder / checkpoint.CONFIG).exists():
-        return (name,)
-    found = sorted(path.parent for path in folder.glob(f"*/{checkpoint.CONFIG}"))
-    if not found:
-        raise ValueError(f"no runs in {folder}; make them with python -m casim.suite confounds")
-    return tuple(map(str, found))
 
 
 def _begin(runs: Sequence[Run], protocol: Protocol, design: Design, device: str) -> record.RunRecord:

@@ -211,6 +211,8 @@ class Sampling:
     """Called after every step; what it returns (unless None) replaces the state."""
     noise: Callable[[int], Motion] | None = None
     """Noise to use instead of the generator's: of step -1 (the start), 0, 1, ..."""
+    extrapolate: bool = False
+    """Allow more frames than `max_frames`, where the positions have no end."""
 
 
 def masked_error(a: Motion, b: Motion, mask: Bool[Tensor, "batch frames"]) -> Float[Tensor, " batch"]:
@@ -293,12 +295,12 @@ class DiffusionBackbone(Backbone):
         Raises:
             ValueError: more frames than `max_frames`, or an impossible number of steps.
         """
-        if frames.shape[1] > self.max_frames:
+        sampling, was_training = Sampling(**options), self.training
+        if frames.shape[1] > self.max_frames and not sampling.extrapolate:
             raise ValueError(
                 f"{frames.shape[1]} frames asked for; this model was built for at most {self.max_frames}: "
                 "ask for fewer, or use long-form generation"
             )
-        sampling, was_training = Sampling(**options), self.training
         self.eval()
         try:
             return self._denoised(guided, frames, generator, sampling) * frames[..., None]

@@ -166,7 +166,8 @@ class TextToMotion(MotionModel):
             seed: of the noise.
             guidance: scale of classifier-free guidance; None: the run's own.
             keywords: CoMo's eleven keywords of each prompt, for runs that were trained with them.
-            extrapolate: ask for more frames than the model was trained for, where its positions have no end.
+            extrapolate: ask a denoising model of frames for more than it was trained for, where its positions have
+                no end.
             options: override the run's own; denoising models: sampler, steps; autoregressive ones: length and the
                 fields of `casim.decoding.Decoding`. None leaves the run's own, and an autoregressive model passes
                 over sampler and steps.
@@ -183,6 +184,7 @@ class TextToMotion(MotionModel):
             options = {"length": "given"} | {n: v for n, v in options.items() if n not in DENOISING}
         else:
             options = {name: getattr(self.setup.sampling, name) for name in DENOISING} | options
+            options |= {"extrapolate": True} if extrapolate else {}
         if self.codec is not None:
             codes = self.backbone.sample(guided, self.codec.code_mask(mask), generator, **options)
             if options.get("length") == "own":

@@ -49,6 +49,40 @@ def find_runs(names: Sequence[str] = ()) -> list[Run]:
     return runs
 
 
+def expanded(names: Sequence[str], suite: str) -> tuple[str, ...]:
+    """The generators' runs inside folders of these names, or the names themselves.
+
+    Args:
+        names: of runs or folders.
+        suite: what makes such a folder, for the error.
+
+    Raises:
+        ValueError: a folder without runs.
+    """
+    found: list[str] = []
+    for name in names:
+        folder = Path(name)
+        if not folder.is_dir() or (folder / checkpoint.CONFIG).exists():
+            found.append(name)
+            continue
+        inside = [path.parent for path in sorted(folder.glob(f"*/{checkpoint.CONFIG}"))]
+        inside = [path for path in inside if "backbone" in checkpoint.load_config(path)]
+        if not inside:
+            raise ValueError(f"no runs in {folder}; make them with python -m casim.suite {suite}")
+        found += map(str, inside)
+    return tuple(found)
+
+
+def check_finished(run: Run) -> None:
+    """Refuses a run whose training was stopped.
+
+    Raises:
+        ValueError: it was.
+    """
+    if (run.folder / record.FILE).exists() and (status := record.load(run.folder).status) != "done":
+        raise ValueError(f"{run.name} is not finished ({status}); python -m casim.suite takes it up again")
+
+
 def settled(protocol: Protocol, runs: Sequence[Run]) -> Protocol:
     """The protocol with the dataset's own splits, and with sampling settings in which all runs agree."""
     agreed: dict[str, Any] = {}

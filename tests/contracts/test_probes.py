@@ -25,7 +25,7 @@ from casim.text.hashed import Hashed
 from casim.text_to_motion import TextToMotion
 
 PROBES = sorted(m.name for m in pkgutil.iter_modules(analysis.__path__) if m.name.endswith("_probe"))
-DATA = Choreography.Config(train=31, validation=5, test=19, held_out=37, max_frames=43)
+DATA = Choreography.Config(train=31, validation=5, test=19, held_out=37, max_frames=83)
 SIZE = {"width": 14, "layers": 2, "heads": 2, "ff": 11}
 
 
@@ -211,7 +211,7 @@ def test_layers_and_heads_can_be_chosen(runs: tuple[str, ...], tmp_path: Path) -
         (["choreography_casm_seed0"], "unknown run|no run"),
         (["--run", "RUN", "--prompt", "  "], "prompt is empty"),
         (["--prompt", "a person waves"], "--run RUN"),
-        (["--run", "RUN", "--prompt", "waves", "--seconds", "60"], "60: this model makes motions of up to 2.1 s"),
+        (["--run", "RUN", "--prompt", "waves", "--seconds", "60"], "60: this model makes motions of up to 4.2 s"),
         (["--run", "RUN", "--prompt", "waves", "--layer", "2"], "layers 0 to 1"),
         (["--run", "RUN", "--prompt", "waves", "--head", "7"], "heads 0 to 1"),
         (["--run", "RUN", "--prompt", "waves", "--step", "1000"], "0 \\(clean\\) to 999"),
