@@ -59,8 +59,8 @@ from evaluators.judges import find_judges
 
 NAME = "transition_probe"
 SEAMS, CURVES, PARTS = "seams.csv", "curves.npz", "parts"
-FEWEST = 3
-"""Segments, at least."""
+FEWEST = 8
+"""Segments, and windows of real clips, at least."""
 REFERENCE = 600
 """Training clips whose changes of action are the reference."""
 
@@ -280,8 +280,9 @@ def _real(
     rng = np.random.default_rng(seed)
     real: dict[str, Seams] = {}
     for name, is_change in ((CHANGE, True), (ANYWHERE, False)):
-        windows = [seams.real_windows(batch, rng, is_change=is_change) for batch in batches]
-        real[name] = eye.windows(torch.cat(windows))
+        windows = torch.cat([seams.real_windows(batch, rng, is_change=is_change) for batch in batches])
+        if len(windows) >= FEWEST:
+            real[name] = eye.windows(windows)
     train = dataset.split("train")
     some = rng.permutation(len(train))[:REFERENCE].tolist()
     return real, Reference.of(eye.windows(seams.real_windows(train.batch(some), rng, is_change=True)))

@@ -213,13 +213,19 @@ def test_the_probe_on_toy_runs_goes_on_where_it_was_stopped(
 ) -> None:
     runs = tuple(str(make(arm, seed)) for arm in ("casim", "fixed") for seed in (0, 1))
     config = transition_probe.Config(
-        runs, handshakes=(0, 10, 20, 40), blends=(0, 10), samples=9, sequences=3, resamples=50, out=tmp_path / "out"
+        runs,
+        handshakes=(0, 10, 20, 40),
+        blends=(0, 10),
+        samples=11,
+        sequences=3,
+        resamples=50,
+        out=tmp_path / "out",
     )
     written = transition_probe.run(config)
     assert "needs segments of 110 frames" in written.config["left_out"]["double_take h40 b10"]
     rows = pd.read_csv(tmp_path / "out" / "seams.csv")
     assert set(rows["cell"]) == {INSIDE, *written.config["cells"]}
-    assert len(rows) == len(runs) * len(set(rows["cell"])) * 8
+    assert len(rows) == len(runs) * len(set(rows["cell"])) * 10
     assert rows.loc[rows["cell"] == PLAIN, "cost"].eq(0).all()
     with np.load(tmp_path / "out" / "curves.npz") as curves:
         assert curves["casim concatenate"].shape == (WINDOW - 3,)

@@ -25,7 +25,7 @@ from casim.text.hashed import Hashed
 from casim.text_to_motion import TextToMotion
 
 PROBES = sorted(m.name for m in pkgutil.iter_modules(analysis.__path__) if m.name.endswith("_probe"))
-DATA = Choreography.Config(train=31, validation=5, test=19, held_out=37, max_frames=83)
+DATA = Choreography.Config(train=31, validation=5, test=41, held_out=37, max_frames=83)
 SIZE = {"width": 14, "layers": 2, "heads": 2, "ff": 11}
 
 
