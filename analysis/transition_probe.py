@@ -90,7 +90,7 @@ class Config:
     seed: int = 0
     """Seed of noise, captions and resampling."""
     quick: bool = False
-    """Shows the path in minutes: 24 captions, the first training of each arm, blends 0 and 10, 12 sequences."""
+    """Shows the path in minutes: 24 captions, blends 0 and 10, 12 sequences, one training of each bundled arm."""
     out: Path | None = None
     """Folder of the record; default runs/transition_probe."""
     device: str = "cpu"
@@ -136,7 +136,7 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
         ValueError: unknown or unfinished runs, ones that cannot be joined frame by frame, or other data.
     """
     folder, settled = _folder(config), config.settled()
-    subjects = _subjects(settled.runs, settled.device, only_first=config.quick)
+    subjects = _subjects(settled.runs, settled.device, only_first=config.quick and not config.runs)
     dataset = subjects[0].model.dataset()
     if not isinstance(dataset, Choreography):
         raise ValueError(f"{subjects[0].run.dataset} does not know which action happens when; take choreography")

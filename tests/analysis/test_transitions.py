@@ -225,7 +225,8 @@ def test_the_probe_on_toy_runs_goes_on_where_it_was_stopped(
     assert "needs segments of 110 frames" in written.config["left_out"]["double_take h40 b10"]
     rows = pd.read_csv(tmp_path / "out" / "seams.csv")
     assert set(rows["cell"]) == {INSIDE, *written.config["cells"]}
-    assert len(rows) == len(runs) * len(set(rows["cell"])) * 10
+    assert len(rows) == len(runs) * rows["cell"].nunique() * rows["seam"].nunique()
+    assert rows["seam"].nunique() == 7
     assert rows.loc[rows["cell"] == PLAIN, "cost"].eq(0).all()
     with np.load(tmp_path / "out" / "curves.npz") as curves:
         assert curves["casim concatenate"].shape == (WINDOW - 3,)
