@@ -230,10 +230,14 @@ class LineChart:
         if self.is_log:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}" if self.is_log else words.number(y)))
+        axes.yaxis.set_major_formatter(FuncFormatter(self._tick))
         names = {line.name: line for line in self.lines}
         keys = [_key(n, k.style, "--" if k.is_dashed else "-", has_marker=k.has_markers) for n, k in names.items()]
         _legend(axes, keys, frame.is_narrow)
+
+    def _tick(self, y: float, _: int) -> str:
+        is_large = max((abs(value) for line in self.lines for value in line.ys), default=0) >= 10
+        return f"{y:g}" if self.is_log else words.quantity(y) if is_large else words.number(y)
 
     def _draw_line(self, axes: Axes, line: Line) -> None:
         colour = COLOURS[SERIES[line.style % len(SERIES)]]

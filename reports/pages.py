@@ -21,6 +21,9 @@ Word = Literal[
     "does not persist",
     "kept",
     "lost",
+    "trade-off",
+    "smoother",
+    "no smoother",
 ]
 """The words a verdict may use."""
 Outcome = Literal["passed", "failed", "not run"]

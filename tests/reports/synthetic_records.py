@@ -304,6 +304,78 @@ def bench(root: Path, name: str = "features") -> Path:
     return write(root / name, item)
 
 
+def capacity(root: Path, name: str = "capacity", word: str = "supported") -> Path:
+    """A capacity probe of two sizes of latent and of VQ latents, with one cell missing."""
+    names, place = ("vae1", "vae16", "vq"), "exact_prompt/held_out/pair"
+    item = entry(
+        "probe",
+        "capacity_probe",
+        {
+            "protocol": {"text": "made up", "splits": ["held_out", "test"]},
+            "representations": list(names),
+            "beside": [],
+            "missing": ["vae4 casim"],
+        },
+        command="python -m analysis.capacity_probe",
+    )
+    for number, representation in enumerate(names):
+        for arm, value in (
+            ("casim", 0.3 + 0.2 * number),
+            ("fixed", 0.2),
+            ("codec", 0.9),
+            ("gain", 0.1 + 0.2 * number),
+        ):
+            interval = (value - 0.05, value + 0.05)
+            item.results[f"{representation} {arm}/{place}"] = Measure(
+                value=value, interval=interval, n=200, protocol="p"
+            )
+        for key, value in (("numbers", 64.0), ("bits", 90.0), ("parameters", 5e5)):
+            item.results[f"{representation} budget/{key}"] = Measure(value=value, n=9, unit=key, protocol="p")
+        for task in ("side", "part", "order"):
+            for key, value in (("unseen", 0.8), ("selectivity", 0.2)):
+                item.results[f"{representation} latent/{task}/{key}"] = Measure(value=value, n=9, protocol="p")
+    for key in ("slope", "gain vae16 - vae1"):
+        item.results[f"{key}/{place}"] = Measure(value=0.05, interval=(0.01, 0.09), n=200, protocol="p")
+    item.results["gate/the gain rises"] = Measure(value=1.0, n=1, unit="passed", protocol="above 0; observed 0.050")
+    item.results[f"verdict/{word}"] = Measure(value=1.0, n=1, unit="verdict", protocol="p")
+    return write(root / name, item)
+
+
+def transitions(root: Path, name: str = "transitions", word: str = "trade-off") -> Path:
+    """A transition probe of three handshakes, with one cell left out."""
+    cells = ["concatenate", "linear_blend h10", "linear_blend h20", "double_take h10 b10", "double_take h20 b10"]
+    item = entry(
+        "probe",
+        "transition_probe",
+        {
+            "protocol": {"text": "made up"},
+            "cells": cells,
+            "left_out": {"double_take h40 b10": "needs segments of 110 frames, the shortest has 100"},
+            "at_blend": 10,
+            "window": 60,
+        },
+        command="python -m analysis.transition_probe",
+    )
+
+    def put(key: str, value: float) -> None:
+        item.results[key] = Measure(value=value, interval=(value - 0.1, value + 0.1), n=90, protocol="p")
+
+    for metric, value in (("peak_jerk", 9e3), ("jerk_gap", 800.0), ("distance", 20.0), ("cost", 0.2)):
+        for arm in ("casim", "fixed"):
+            for number, cell in enumerate(["inside", *cells]):
+                put(f"{arm} {cell}/{metric}", value * (1 + number / 10))
+            put(f"{arm} trend b10/{metric}", -0.05 * value)
+        put(f"real, anywhere/{metric}", value / 2)
+    for arm in ("real", "casim", "fixed"):
+        for actions in range(2, 7):
+            for stretch in ("1x", "2x"):
+                put(f"one prompt {arm}/exact_prompt/{actions} actions/{stretch}", 1 / actions)
+    item.results["gate/smoother"] = Measure(value=1.0, n=9, unit="passed", protocol="slope below 0; observed -1")
+    item.results["gate/meaning is paid"] = Measure(value=0.0, n=9, unit="passed", protocol="above 0; observed 0.0")
+    item.results[f"verdict/{word}"] = Measure(value=1.0, n=1, unit="verdict", protocol="p")
+    return write(root / name, item)
+
+
 def everything(root: Path) -> Path:
     """A folder with a record of every kind."""
     for arm in ("casim", "fixed"):
@@ -313,5 +385,7 @@ def everything(root: Path) -> Path:
     evaluation(root, "evaluation_quick", arms=("casim", "fixed"), seeds=1)
     probe(root)
     confounds(root)
+    capacity(root)
+    transitions(root)
     bench(root, "features")
     return root

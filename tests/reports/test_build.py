@@ -72,7 +72,18 @@ def run(*words: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
 
 def test_sections_stand_in_order(report):
     ids = [section.id for section in report.sections]
-    assert ids == ["verdict", "metrics", "confounds", "attention", "encoders", "training", "bench", "provenance"]
+    assert ids == [
+        "verdict",
+        "metrics",
+        "confounds",
+        "attention",
+        "capacity",
+        "encoders",
+        "transitions",
+        "training",
+        "bench",
+        "provenance",
+    ]
 
 
 def page_data(report) -> dict:
