@@ -169,10 +169,19 @@ def load(path: Path) -> RunRecord:
     file = path / FILE if path.is_dir() else path
     if not file.exists():
         raise FileNotFoundError(f"no record at {path} (expected {FILE})")
+    return parse(file.read_bytes(), str(file))
+
+
+def parse(data: bytes, where: str) -> RunRecord:
+    """The record in these bytes, which come from `where`.
+
+    Raises:
+        ValueError: it is not a record of this version.
+    """
     try:
-        return RunRecord.model_validate_json(file.read_bytes())
+        return RunRecord.model_validate_json(data)
     except ValueError as error:
-        raise ValueError(f"{file} is not a record of version {VERSION}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{where} is not a record of version {VERSION}: {str(error).splitlines()[0]}") from error
 
 
 def find(*roots: Path) -> list[tuple[Path, RunRecord]]:

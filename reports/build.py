@@ -14,6 +14,7 @@ from casim import plugins
 from casim.cli import POSITIONAL, main_exit
 from casim.record import write_atomic
 from reports import marks
+from reports.archive import pack
 from reports.page import page
 from reports.pages import Report, Section
 from reports.stored import MAKE_SOME, Stored, stored
@@ -33,7 +34,7 @@ def main(records: Annotated[tuple[Path, ...], POSITIONAL] = (), out: Path = Path
     """
     began = time.perf_counter()
     found = stored(records or default_roots())
-    html = page(compile_report(found)).encode()
+    html = page(compile_report(found), pack(found)).encode()
     if len(html) > LIMIT:
         raise ValueError(
             f"the page would have {len(html) / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}; name fewer records: "

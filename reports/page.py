@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import words
-from reports.pages import Effect, Player, Report, Svg, Table, walk
+from reports.archive import element
+from reports.pages import Effect, Player, Report, Svg, walk
 from reports.players import payload
 
 HERE = Path(__file__).parent
@@ -34,19 +35,34 @@ SYMBOLS = {
 """Tone and symbol of a verdict or of a gate; the word itself always stands beside them."""
 
 
-def page(report: Report) -> str:
-    """The whole file."""
-    style = (HERE / "static" / "style.css").read_text(encoding="utf-8").strip()
-    script = (HERE / "static" / "player.js").read_text(encoding="utf-8").strip()
+def page(report: Report, archive: bytes = b"") -> str:
+    """The whole file.
+
+    Args:
+        report: what it says.
+        archive: records and arrays to give back (`reports.archive.pack`); empty: none.
+    """
+    style = _static("style.css")
     has_players = any(isinstance(b, Player) and b.tracks for s in report.sections for b in walk(s.blocks))
-    allowed = f"script-src 'sha256-{_digest(script)}'; " if has_players else ""
-    policy = f"default-src 'none'; {allowed}style-src 'sha256-{_digest(style)}'; img-src data:; "
+    scripts = [_static("page.js"), *([_static("player.js")] if has_players else [])]
+    allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    policy = f"default-src 'none'; script-src {allowed}; style-src 'sha256-{_digest(style)}'; img-src data:; "
     policy += "base-uri 'none'; form-action 'none'"
     return (
         _environment()
         .get_template("report.html")
-        .render(report=report, style=Markup(style), script=Markup(script), has_players=has_players, policy=policy)
+        .render(
+            report=report,
+            style=Markup(style),
+            scripts=[Markup(script) for script in scripts],
+            archive=Markup(element(archive)) if archive else "",
+            policy=policy,
+        )
     )
+
+
+def _static(name: str) -> str:
+    return (HERE / "static" / name).read_text(encoding="utf-8").strip()
 
 
 def _digest(text: str) -> str:
@@ -65,7 +81,6 @@ def _environment() -> Environment:
     environment.filters |= {
         "kind": lambda block: type(block).__name__.lower(),
         "svg": _svg,
-        "download": _download,
         "payload": lambda player: Markup(payload(player)),
         "tone": lambda word: SYMBOLS[word][0],
         "symbol": lambda word: SYMBOLS[word][1],
@@ -78,10 +93,6 @@ def _environment() -> Environment:
 def _svg(drawing: Svg) -> Markup:
     """Drawings are made by this package, which escapes every text in them."""
     return Markup(drawing)
-
-
-def _download(table: Table) -> str:
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(table.to_csv().encode("utf-8-sig")).decode()
 
 
 def _effect(effect: Effect) -> str:

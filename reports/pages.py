@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NewType
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 Svg = NewType("Svg", str)
 """SVG that `reports.figures` or `reports.heat` made: safe to stand in the page as it is."""
@@ -113,6 +113,10 @@ class Player:
     """One past its last."""
     is_timed: tuple[bool, ...]
     """Words about one action alone."""
+    heads: UInt8[np.ndarray, "seeds layers heads words frames"] | None = None
+    """Attention of every head of some trainings, 255 the strongest."""
+    seeds: tuple[int, ...] = ()
+    """Training seed of each row of `heads`."""
 
 
 @dataclass(frozen=True)

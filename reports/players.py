@@ -1,12 +1,14 @@
-"""What the page's player is given: motions, attention and intervals as small numbers in JSON."""
+"""What the page's player is given: motions, attention and intervals as small numbers."""
 
 import base64
 import json
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from casim.export.bvh import bvh_parts
 from casim.skeleton import SKELETONS, Skeleton
 from reports.pages import Player
 
@@ -21,11 +23,22 @@ LIMBS = {
 
 
 def payload(player: Player) -> str:
-    """The data of a player as JSON that is safe inside a script element."""
+    """The data of a player as base64 of zlib: length of a JSON head, the head, and the arrays that it lists."""
     frames = player.heat.shape[1]
     skeleton = SKELETONS[player.tracks[0].joints.shape[1]]
     joints = range(len(skeleton.names))
-    most = max(float(player.heat.max(initial=0)), 1e-6)
+    arrays = {"heat": _shares(player.heat)}
+    if player.heads is not None:
+        arrays["heads"] = np.asarray(player.heads, dtype=np.uint8)
+    tracks = []
+    for place, track in enumerate(player.tracks):
+        head, rows = bvh_parts(_on_floor(track.joints), player.fps)
+        turns = (rows[:, 3:] + 180) % 360 - 180
+        arrays |= {
+            f"joints{place}": _millimetres(track.joints),
+            f"turns{place}": np.round(turns * 90).astype("<i2"),
+        }
+        tracks.append({"name": track.name, "bvh": head})
     data = {
         "prompt": player.prompt,
         "words": player.words,
@@ -34,27 +47,37 @@ def payload(player: Player) -> str:
         "starts": player.starts,
         "ends": player.ends,
         "timed": player.is_timed,
-        "heat": _packed(np.round(player.heat / most * 255).astype(np.uint8)),
+        "seeds": player.seeds,
         "limbs": [limbs(player.words, place, skeleton) for place in range(len(player.words))],
         "parents": [max(parent, 0) for parent in skeleton.parents],
+        "names": skeleton.names,
         "side": ["left" if j in skeleton.left else "right" if j in skeleton.right else "middle" for j in joints],
-        "tracks": [{"name": track.name, "values": _packed(_millimetres(track.joints))} for track in player.tracks],
+        "tracks": tracks,
+        "arrays": [[name, a.dtype.str, list(a.shape)] for name, a in arrays.items()],
     }
-    # no text of a record can close the element or open another
-    return (
-        json.dumps(data, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    )
+    head = json.dumps(data, ensure_ascii=True).encode()
+    head += b" " * (-len(head) % 4)  # arrays begin at a multiple of their size
+    parts = [len(head).to_bytes(4, "little"), head, *(_padded(a.tobytes()) for a in arrays.values())]
+    return base64.b64encode(zlib.compress(b"".join(parts), 9)).decode()
 
 
-def _packed(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _shares(heat: Float[np.ndarray, "words frames"]) -> np.ndarray:
+    return np.round(heat / max(float(heat.max(initial=0)), 1e-6) * 255).astype(np.uint8)
+
+
+def _on_floor(joints: Float[np.ndarray, "frames joints xyz"]) -> Float[np.ndarray, "frames joints xyz"]:
+    """In metres, the lowest point on the floor."""
+    joints = np.asarray(joints, dtype=np.float32)
+    return joints - np.array([0, joints[..., 1].min(), 0], dtype=np.float32)
 
 
 def _millimetres(joints: Float[np.ndarray, "frames joints xyz"]) -> np.ndarray:
     """Positions as 16-bit millimetres, the lowest point on the floor."""
-    joints = np.asarray(joints, dtype=np.float32)
-    floor = np.array([0, joints[..., 1].min(), 0], dtype=np.float32)
-    return np.clip(np.round((joints - floor) * 1000), -32_000, 32_000).astype("<i2")
+    return np.clip(np.round(_on_floor(joints) * 1000), -32_000, 32_000).astype("<i2")
 
 
 def limbs(words: Sequence[str], place: int, skeleton: Skeleton) -> list[int]:

@@ -31,18 +31,28 @@ def write_bvh(
     Raises:
         ValueError: not a clip of a known skeleton, or NaN.
     """
+    head, rows = bvh_parts(joints, fps, scale)
+    lines = [head, *(" ".join(f"{value:.6f}" for value in row) for row in rows)]
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
+
+
+def bvh_parts(
+    joints: Float[np.ndarray, "frames joints xyz"], fps: float, scale: float = CENTIMETRES
+) -> tuple[str, Float[np.ndarray, "frames channels"]]:
+    """All lines of the BVH file before its rows, and the rows: position of the root, then degrees.
+
+    Raises:
+        ValueError: not a clip of a known skeleton, or NaN.
+    """
     check_joints(joints)
     joints = joints.astype(np.float64)
     skeleton = SKELETONS[joints.shape[1]]
     offsets = rest_offsets(joints, skeleton)
     turns = rotations(joints, offsets, skeleton)
-    order = _depth_first(skeleton)
-    angles = np.unwrap(euler_zxy(turns[:, order]), period=360.0, axis=0)
-    rows = np.concatenate([joints[:, 0] * scale, angles.reshape(len(joints), -1)], 1)
+    angles = np.unwrap(euler_zxy(turns[:, _depth_first(skeleton)]), period=360.0, axis=0)
     lines = ["HIERARCHY", *_hierarchy(skeleton, offsets * scale, scale * END_SITE), "MOTION"]
     lines += [f"Frames: {len(joints)}", f"Frame Time: {1 / fps:.8f}"]
-    lines += [" ".join(f"{value:.6f}" for value in row) for row in rows]
-    write_atomic(path, ("\n".join(lines) + "\n").encode())
+    return "\n".join(lines), np.concatenate([joints[:, 0] * scale, angles.reshape(len(joints), -1)], 1)
 
 
 def rest_offsets(

@@ -213,7 +213,9 @@ def _player(arrays: Mapping[str, np.ndarray], i: int) -> Player:
     tracks = [Track("real clip", real)] if real is not None else []
     tracks += _generated(arrays, i)
     span = (tuple(map(int, starts)), tuple(map(int, ends)))
-    return Player(f"player{i}", prompt, shown, fps, tuple(tracks), figure, attention, *span, timed)
+    heads = get("heads")
+    seeds = tuple(range(len(heads))) if heads is not None else ()
+    return Player(f"player{i}", prompt, shown, fps, tuple(tracks), figure, attention, *span, timed, heads, seeds)
 
 
 def _generated(arrays: Mapping[str, np.ndarray], i: int) -> list[Track]:

@@ -27,8 +27,8 @@ CLAIMS = {
 }
 SWEPT = {
     "distance": ("The step over the seam", "mean step of the joints over the seam, mm"),
-    "jerk_gap": ("Jerk around the seam", "distance of the jerk from real changes of action, m/s³"),
-    "cost": ("What the neighbours lose", "share of the actions beside the seam that joining lost"),
+    "jerk_gap": ("Jerk around the seam", "jerk, distance from real changes, m/s³"),
+    "cost": ("What the neighbours lose", "share of actions beside the seam lost"),
 }
 COLUMNS = {
     "peak_jerk": ("Peak jerk", "m/s³"),
@@ -150,7 +150,7 @@ def _one_prompt(results: Mapping[str, Measure]) -> Figure | None:
         title="One prompt, no joining",
         lines=tuple(lines),
         x_label="actions in the caption",
-        y_label="share of motions that show exactly what was asked for",
+        y_label="share of exact motions",
         caption="Training shows at most three actions in a caption.",
     ).figure()
 

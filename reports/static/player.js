@@ -3,22 +3,30 @@
 
 (() => {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const players = new Map();
-
-  const make = (tag, properties = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-  const unpack = (text, Kind) => new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const players = [];
+  const { make } = page;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  /** A head in JSON, and behind it the arrays that it lists. */
+  function unpack(buffer) {
+    const size = new DataView(buffer).getUint32(0, true), kinds = { "|u1": Uint8Array, "<i2": Int16Array };
+    const data = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, size)));
+    let at = 4 + size;
+    const arrays = {};
+    for (const [name, type, shape] of data.arrays) {
+      const values = new kinds[type](buffer, at, shape.reduce((a, b) => a * b, 1));
+      arrays[name] = { type, shape, values };
+      at += Math.ceil(values.byteLength / 4) * 4;
+    }
+    return { ...data, arrays };
+  }
+
   class Player {
-    constructor(root, data) {
-      Object.assign(this, { root, data, frame: 0, word: -1, isPlaying: false, yaw: 0.6, speed: 1, trail: false, loop: true });
+    constructor(root, data, number) {
+      Object.assign(this, { root, data, number, frame: 0, word: -1, isPlaying: false, yaw: 0.6, speed: 1, trail: false, loop: true });
       this.joints = data.parents.length;
-      this.heat = unpack(data.heat, Uint8Array);
-      this.tracks = data.tracks.map((track) => ({ ...track, values: unpack(track.values, Int16Array) }));
+      this.heat = data.arrays.heat.values;
+      this.tracks = data.tracks.map((track, i) => ({ ...track, values: data.arrays[`joints${i}`].values }));
       this.build();
       this.resize();
       new ResizeObserver(() => this.resize()).observe(root);
@@ -65,15 +73,65 @@
         input.addEventListener("change", () => { this[key] = input.checked; this.draw(); });
         return make("label", { className: "switch" }, input, label);
       };
-      const stages = this.stages.map((canvas, i) => make("figure", {}, canvas, make("figcaption", { textContent: this.tracks[i].name })));
+      const files = page.clips(data, root.id);
+      const stages = this.stages.map((canvas, i) =>
+        make("figure", {}, canvas, make("figcaption", { textContent: this.tracks[i].name }), ...files[i]));
       root.append(
         make("p", { className: "words" }, ...this.words),
         make("div", { className: "stages" }, ...stages),
         make("div", { className: "transport" }, this.button, this.slider, this.clock, speed, box("trail", "trail"), box("loop", "loop")),
         this.map,
+        make("div", { className: "transport" }, ...this.choices()),
       );
       root.addEventListener("keydown", (event) => this.key(event));
       root.hidden = false;
+    }
+
+    /** Whose attention is shown: the mean, or one head of one training. */
+    choices() {
+      const heads = this.data.arrays.heads;
+      this.chosen = {};
+      if (!heads) return [];
+      const [, layers, count] = heads.shape;
+      const select = (key, labels) => {
+        const element = make("select", {}, ...labels.map(([value, textContent]) => make("option", { value, textContent })));
+        element.setAttribute("aria-label", `Attention of which ${key}`);
+        element.addEventListener("change", () => { this.choose({ [key]: element.value }); this.tell(true); });
+        this.chosen[key] = element;
+        return element;
+      };
+      const numbered = (word, n) => Array.from({ length: n }, (_, i) => [i, `${word} ${i}`]);
+      return [
+        select("seed", this.data.seeds.map((seed, i) => [i, `training ${seed}`])),
+        select("layer", [["", "mean map"], ...numbered("layer", layers)]),
+        select("head", numbered("head", count)),
+      ];
+    }
+
+    choose(wanted) {
+      for (const [key, element] of Object.entries(this.chosen)) {
+        const value = wanted[key];
+        if (value !== undefined && [...element.options].some((o) => o.value === value)) element.value = value;
+      }
+      const { seed, layer, head } = this.chosen;
+      if (!layer) return;
+      for (const other of [seed, head]) other.disabled = layer.value === "";
+      this.heat = this.data.arrays.heat.values;
+      if (layer.value !== "") {
+        const { values, shape } = this.data.arrays.heads, size = shape[3] * shape[4];
+        const at = ((Number(seed.value) * shape[1] + Number(layer.value)) * shape[2] + Number(head.value)) * size;
+        const part = values.subarray(at, at + size), most = part.reduce((a, b) => Math.max(a, b), 1);
+        this.heat = part.map((v) => Math.round((v * 255) / most));
+      }
+      this.draw();
+    }
+
+    /** Writes what is shown into the address. */
+    tell(isStep) {
+      const values = { probe: this.root.closest("section").id, prompt: this.number, word: this.word < 0 ? null : this.word };
+      const isHead = this.chosen.layer && this.chosen.layer.value !== "";
+      for (const [key, element] of Object.entries(this.chosen)) values[key] = isHead ? element.value : null;
+      page.show({ ...values, frame: this.frame }, isStep);
     }
 
     key(event) {
@@ -100,12 +158,13 @@
     pick(i, isKept) {
       this.word = this.word === i && !isKept ? -1 : i;
       if (this.word >= 0 && !isKept && this.data.timed[i]) { this.pause(); this.seek(this.data.starts[i]); }
+      this.tell(false);
       this.draw();
     }
 
     seek(frame, isSilent) {
       this.frame = Math.max(0, Math.min(this.data.frames - 1, Math.round(frame)));
-      if (!this.isPlaying && !isSilent) history.replaceState(null, "", `#player=${this.root.id}&frame=${this.frame}`);
+      if (!this.isPlaying && !isSilent) this.tell(false);
       this.draw();
     }
 
@@ -212,19 +271,42 @@
   }
 
   function follow() {
-    const wanted = new URLSearchParams(location.hash.slice(1)), player = players.get(wanted.get("player"));
-    if (!player) return;
-    for (let at = player.root; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    const wanted = page.view(), player = players.find((p) => String(p.number) === wanted.get("prompt"));
+    if (!player || (wanted.get("probe") ?? player.root.closest("section").id) !== player.root.closest("section").id) return;
+    page.unfold(player.root);
     player.pause();
-    player.seek(Number(wanted.get("frame") || 0), true);
+    player.choose(Object.fromEntries(["seed", "head", "layer"].map((key) => [key, wanted.get(key) ?? (key === "layer" ? "" : "0")])));
+    player.word = Number(wanted.get("word") ?? -1);
+    player.seek(Number(wanted.get("frame") ?? 0), true);
     player.root.scrollIntoView({ block: "center", behavior: calm.matches ? "auto" : "smooth" });
   }
 
-  for (const holder of document.querySelectorAll("script[data-player]")) {
-    const root = document.getElementById(holder.dataset.player);
-    players.set(root.id, new Player(root, JSON.parse(holder.textContent)));
+  /** A field that finds captions by their words. */
+  function search() {
+    const list = make("ul", { className: "found" }), told = make("output");
+    const input = make("input", { type: "search", placeholder: "Search the captions: left, then, jump …" });
+    input.setAttribute("aria-label", "Search the captions with motions");
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const found = words.length ? players.filter((p) => words.every((word) => p.data.prompt.toLowerCase().includes(word))) : [];
+      told.textContent = words.length ? `${found.length} of ${players.length} captions` : "";
+      list.replaceChildren(...found.map((p) => {
+        const link = make("a", { textContent: p.data.prompt, href: `#probe=${p.root.closest("section").id}&prompt=${p.number}` });
+        return make("li", {}, link);
+      }));
+    });
+    players[0].root.before(make("div", { className: "search" }, input, told, list));
   }
-  addEventListener("hashchange", follow);
-  addEventListener("beforeprint", () => players.forEach((player) => player.pause()));
-  follow();
+
+  (async () => {
+    for (const holder of document.querySelectorAll("script[data-player]")) {
+      const root = document.getElementById(holder.dataset.player), data = unpack(await page.inflate(holder.textContent));
+      players.push(new Player(root, data, players.length + 1));
+    }
+    if (players.length > 1) search();
+    addEventListener("hashchange", follow);
+    addEventListener("beforeprint", () => players.forEach((player) => player.pause()));
+    follow();
+    document.documentElement.dataset.ready = "";
+  })();
 })();

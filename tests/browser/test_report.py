@@ -1,14 +1,22 @@
 """The report in a real browser, opened from disk: no request, no error, both themes, wide, phone and print."""
 
+import csv
+import io
+import json
 import os
 import shutil
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import synthetic_records as synthetic
 
+import reports
+from casim.export.bvh import bvh_parts
+from reports.archive import pack
 from reports.build import compile_report
 from reports.page import page as render
 from reports.stored import stored
@@ -37,7 +45,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     synthetic.probe(root, "a_hostile", prompts=(synthetic.HOSTILE, "long " * 2000, "عربي 💃🏽 emoji"))
     synthetic.evaluation(root, text=synthetic.HOSTILE)
     path = root.parent / "report.html"
-    path.write_text(render(compile_report(stored([root]))), encoding="utf-8")
+    found = stored([root])
+    path.write_text(render(compile_report(found), pack(found)), encoding="utf-8")
     return path
 
 
@@ -53,6 +62,7 @@ def opened(request, browser, file) -> Iterator:
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     yield page
     assert page.heard == []
@@ -116,8 +126,8 @@ def test_links_lead_somewhere(opened):
 
 
 def test_hostile_text_is_shown_as_text(opened):
-    running = opened.locator("script:not([type='application/json'])")
-    assert running.count() == 1
+    running = opened.locator("script:not([type])")
+    assert running.count() == 2
     assert opened.get_by_text("<script>alert('x')</script>").count() > 0
 
 
@@ -187,13 +197,124 @@ def test_words_and_map_answer_clicks_and_keys(opened):
 def test_an_address_opens_a_player_at_its_frame(browser, file):
     page = browser.new_page()
     page.set_default_timeout(120_000)
-    page.goto(f"{file.as_uri()}#player=player0&frame=30")
-    assert page.locator(".player .clock").first.text_content() == "1.50 s"
-    page.evaluate("location.hash = '#player=player0&frame=10'")
+    page.goto(f"{file.as_uri()}#probe=attention&prompt=1&frame=30")
+    until(lambda: page.locator(".player .clock").first.text_content() == "1.50 s")
+    page.evaluate("location.hash = '#probe=attention&prompt=1&frame=10'")
     until(lambda: page.locator(".player .clock").first.text_content() == "0.50 s")
     page.go_back()
     until(lambda: page.locator(".player .clock").first.text_content() == "1.50 s")
     page.close()
+
+
+@pytest.fixture
+def plain(browser, file) -> Iterator:
+    """The page as it comes, in one size."""
+    page = browser.new_page(viewport={"width": 1100, "height": 800}, accept_downloads=True)
+    page.set_default_timeout(60_000)
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    yield page
+    page.close()
+
+
+def saved(page, click: Callable[[], None], path: Path) -> bytes:
+    with page.expect_download() as download:
+        click()
+    download.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_a_table_is_sorted_filtered_and_saved(plain, tmp_path):
+    region = plain.locator("#attention-all")
+    plain.evaluate("page.unfold(document.getElementById('attention-all'))")
+    cells = "#attention-all tbody tr:not([hidden]) td:nth-child(2)"
+    values = f"[...document.querySelectorAll('{cells}')].map(c => c.innerText)"
+    region.locator("thead button").nth(1).click()
+    up = [float(v.replace("−", "-").replace(",", "")) for v in plain.evaluate(values)]
+    assert up == sorted(up)
+    assert region.locator("thead th").nth(1).get_attribute("aria-sort") == "ascending"
+    region.locator("thead button").nth(1).click()
+    down = [float(v.replace("−", "-").replace(",", "")) for v in plain.evaluate(values)]
+    assert down == sorted(down, reverse=True)
+    tools = plain.locator(".tools:has(+ #attention-all)")
+    tools.locator("input").fill("null auc")
+    shown = plain.evaluate(values)
+    assert 0 < len(shown) < len(up)
+    assert tools.locator("output").text_content() == f"{len(shown)} of {len(up)} rows"
+    assert "filter.attention-all=null" in plain.evaluate("location.hash")
+    table = list(
+        csv.reader(
+            io.StringIO(saved(plain, tools.get_by_text("CSV").click, tmp_path / "t.csv").decode("utf-8-sig"))
+        )
+    )
+    told = json.loads(saved(plain, tools.get_by_text("JSON").click, tmp_path / "t.json"))
+    assert [told["columns"], *told["rows"]] == table
+    assert len(table) == len(up) + 1  # all rows, not the filtered ones alone
+    assert table[0][0] == "Measure"
+
+
+def test_motions_are_saved_as_they_are(plain, file, tmp_path):
+    """NPZ and BVH hold the joints that the record's arrays hold, to a millimetre and a few."""
+    shown = plain.locator(".player").first.get_attribute("aria-label") or ""
+    held = [v.arrays["arrays.npz"] for v in reports.load(file).values() if "arrays.npz" in v.arrays]
+    arrays = next(a for a in held if "example0/prompt" in a and f"“{a['example0/prompt']}”" in shown)
+    joints = np.asarray(arrays["example0/real"], dtype=np.float32)
+    joints = joints - np.array([0, joints[..., 1].min(), 0], dtype=np.float32)
+    stage = plain.locator(".player").first.locator(".stages figure").first
+    saved(plain, stage.get_by_text("NPZ").click, tmp_path / "clip.npz")
+    with np.load(tmp_path / "clip.npz") as clip:
+        np.testing.assert_allclose(clip["joints"], joints, atol=6e-4)
+        assert clip["fps"] == 20
+    saved(plain, stage.get_by_text("BVH").click, tmp_path / "clip.bvh")
+    lines = (tmp_path / "clip.bvh").read_text().splitlines()
+    head, rows = bvh_parts(joints, 20.0)
+    assert "\n".join(lines[: -len(joints)]) == head
+    given = np.array([[float(v) for v in line.split()] for line in lines[-len(joints) :]])
+    np.testing.assert_allclose(given[:, :3], rows[:, :3], atol=0.06)
+    turns = (given[:, 3:] - rows[:, 3:] + 180) % 360 - 180
+    np.testing.assert_allclose(turns, 0, atol=0.01)
+
+
+def test_the_records_come_back(plain, file, tmp_path):
+    data = saved(plain, plain.locator("[data-archive]").click, tmp_path / "records.tar.xz")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        names = archive.getnames()
+    assert {name.rpartition("/")[0] for name in names} == set(reports.load(file))
+
+
+def test_an_address_names_a_head(plain, file):
+    plain.evaluate("location.hash = '#probe=attention&prompt=2&seed=1&layer=1&head=1&frame=7'")
+    player = plain.locator(".player").nth(1)
+    until(lambda: player.locator(".clock").text_content() == "0.35 s")
+    chosen = player.locator("select[aria-label^='Attention']")
+    assert [chosen.nth(i).input_value() for i in range(3)] == ["1", "1", "1"]
+    chosen.nth(1).select_option("0")
+    assert "layer=0" in plain.evaluate("location.hash")
+    plain.go_back()
+    until(lambda: chosen.nth(1).input_value() == "1")
+    chosen.nth(1).select_option("")
+    assert "layer" not in plain.evaluate("location.hash")
+    assert chosen.nth(2).is_disabled()
+
+
+def test_captions_are_found_by_their_words(plain):
+    field = plain.locator(".search input")
+    prompts = plain.locator(".player .words")
+    first = " ".join(prompts.first.locator("button").all_text_contents())
+    field.fill(first.split()[-1].upper())
+    assert plain.locator(".found a").count() > 0
+    field.fill(first)
+    plain.locator(".found a").first.click()
+    assert "prompt=1" in plain.evaluate("location.hash")
+    field.fill("zzz <img src=x onerror=alert(1)>")
+    assert plain.locator(".found a").count() == 0
+
+
+def test_a_command_is_copied(plain):
+    line = plain.locator(".command").first
+    plain.evaluate("page.unfold(document.querySelector('.command'))")
+    line.locator("button").click()
+    until(lambda: line.locator("button").text_content() == "Copied")
 
 
 def test_axe_finds_nothing(opened):

@@ -250,6 +250,9 @@ def _example(prompt: str, tokens: list[str], frames: int, rng: np.random.Generat
         "map": attention.astype(np.float16),
         "real": joints.astype(np.float16),
         "generated": joints.astype(np.float16),
+        "heads": (np.stack([attention * (1 + k % 3) for k in range(8)]) * 60)
+        .reshape(2, 2, 2, count, frames)
+        .astype(np.uint8),
     }
 
 
