@@ -13,8 +13,9 @@ from typing import Annotated
 from casim import plugins
 from casim.cli import POSITIONAL, main_exit
 from casim.record import write_atomic
-from reports import marks
+from reports import comparison, marks
 from reports.archive import pack
+from reports.index import index
 from reports.page import page
 from reports.pages import Report, Section
 from reports.stored import MAKE_SOME, Stored, stored
@@ -25,25 +26,45 @@ SECTIONS = "reports.sections"
 ASSETS = Path(plugins.__file__).parent / "assets"
 
 
-def main(records: Annotated[tuple[Path, ...], POSITIONAL] = (), out: Path = Path("report.html")) -> None:
+def main(
+    records: Annotated[tuple[Path, ...], POSITIONAL] = (),
+    out: Path = Path("report.html"),
+    compare: tuple[Path, Path] | None = None,
+) -> None:
     """Compiles records into one self-contained HTML file.
 
     Args:
-        records: Folders or record files; default: results/, the bundled models' and runs/.
+        records: Folders or record files; default: results/, the bundled models' and runs/. Report files (.html)
+            instead: an index page of them.
         out: File to write.
+        compare: Two folders of records, to be put side by side.
     """
     began = time.perf_counter()
-    found = stored(records or default_roots())
-    html = page(compile_report(found), pack(found)).encode()
-    if len(html) > LIMIT:
-        raise ValueError(
-            f"the page would have {len(html) / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}; name fewer records: "
-            "python -m reports.build FOLDER ..."
-        )
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; name a file: --out {out / 'report.html'}")
+    if compare is not None and records:
+        raise ValueError("--compare takes two folders and no other records")
+    made, count, what = _made(records, out, compare)
+    html = made.encode()
+    if len(html) > LIMIT:
+        raise ValueError(
+            f"the page would have {len(html) / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}; name fewer records, or "
+            "take a sample of their captions (--samples, --examples): python -m reports.build FOLDER ..."
+        )
     write_atomic(out, html)
-    print(f"{out}: {len(found)} records, {len(html) / 1e6:.2f} MB, {time.perf_counter() - began:.1f} s")
+    print(f"{out}: {count} {what}, {len(html) / 1e6:.2f} MB, {time.perf_counter() - began:.1f} s")
+
+
+def _made(records: Sequence[Path], out: Path, two: tuple[Path, Path] | None) -> tuple[str, int, str]:
+    """The page, how much it was made from, and of what."""
+    if records and all(path.suffix == ".html" for path in records):
+        return page(index(records, out)), len(records), "reports"
+    if two is not None:
+        a, b = (stored([root]) for root in two)
+        report = comparison.compare(a, b, (str(two[0]), str(two[1])))
+        return page(report, records=len(a) + len(b)), len(a) + len(b), "records"
+    found = stored(records or default_roots())
+    return page(compile_report(found), pack(found), len(found)), len(found), "records"
 
 
 def default_roots() -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from reports import words
 from reports.archive import element
+from reports.index import summary
 from reports.pages import Effect, Player, Report, Svg, walk
 from reports.players import payload
 
@@ -35,12 +36,13 @@ SYMBOLS = {
 """Tone and symbol of a verdict or of a gate; the word itself always stands beside them."""
 
 
-def page(report: Report, archive: bytes = b"") -> str:
+def page(report: Report, archive: bytes = b"", records: int = 0) -> str:
     """The whole file.
 
     Args:
         report: what it says.
         archive: records and arrays to give back (`reports.archive.pack`); empty: none.
+        records: how many records it was made from.
     """
     style = _static("style.css")
     has_players = any(isinstance(b, Player) and b.tracks for s in report.sections for b in walk(s.blocks))
@@ -56,6 +58,7 @@ def page(report: Report, archive: bytes = b"") -> str:
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             archive=Markup(element(archive)) if archive else "",
+            summary_text=Markup(summary(report, records)),
             policy=policy,
         )
     )

@@ -40,6 +40,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A table cell that leads to another file."""
+
+    href: str
+    """Relative."""
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Column:
     """A table column."""
 
@@ -56,7 +66,7 @@ class Table:
     id: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str | Cell, ...], ...]
+    rows: tuple[tuple[str | Cell | Link, ...], ...]
     note: str = ""
     """What must be read with it: the protocol in words."""
 
@@ -66,7 +76,7 @@ class Table:
         return "".join(",".join(map(_quoted, row)) + "\r\n" for row in [head, *self.rows])
 
 
-def _quoted(cell: str | Cell) -> str:
+def _quoted(cell: str | Cell | Link) -> str:
     text = cell if isinstance(cell, str) else f"{cell.text} {cell.note}".strip()
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from reports import words
+from reports.comparison import flat
 from reports.marks import marks
 from reports.pages import Absence, Block, Cell, Code, Column, Group, Prose, Section, Table
 from reports.scores import POOLED, TOKEN, evaluations
@@ -33,7 +34,7 @@ def _arms(records: Sequence[Stored]) -> Block:
             "no record holds the configs of both arms",
             "python -m evaluators.run",
         )
-    first, second = (_flat(config) for config in pair)
+    first, second = (flat(config) for config in pair)
     keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
     rows = tuple((Cell(key, tone="code"), _shown(first, key), _shown(second, key)) for key in keys)
     same = len(set(first) | set(second)) - len(keys)
@@ -55,13 +56,6 @@ def _configs(records: Sequence[Stored]) -> tuple[Mapping[str, Any], Mapping[str,
     for item in of_kind(records, "train"):
         by_arm.setdefault(words.short(str(item.record.config.get("recipe", ""))), item.record.config)
     return (by_arm[TOKEN], by_arm[POOLED]) if TOKEN in by_arm and POOLED in by_arm else None
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(values, Mapping) and values:
-        parts = (_flat(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in sorted(values.items()))
-        return {key: value for part in parts for key, value in part.items()}
-    return {prefix: values}
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

@@ -20,7 +20,7 @@ def section(records: Sequence[Stored]) -> Section | None:
         absence = Absence(
             "Training", "there is no finished training record", "python -m casim.train choreography_casim"
         )
-        return Section("training", "Training", LEAD, (absence,), rank=30)
+        return Section("training", "Training", LEAD, (absence,), rank=35)
     blocks: list[Block] = []
     families: dict[str, list[Stored]] = {}
     for item in found:
@@ -33,7 +33,7 @@ def section(records: Sequence[Stored]) -> Section | None:
             "Loss curves", f"no training record lists a {LOG}", "python -m casim.train choreography_casim"
         )
         blocks.append(absence)
-    return Section("training", "Training", LEAD, (*blocks, _table(found)), rank=30)
+    return Section("training", "Training", LEAD, (*blocks, _table(found)), rank=35)
 
 
 def _chart(number: int, data: str, lines: list[Line]) -> Figure:

@@ -48,7 +48,7 @@ def section(records: Sequence[Stored]) -> Section | None:
     found = of_kind(records, "probe", "transition_probe")
     if not found:
         absence = Absence("The transition probe", "there is no finished record of it", COMMAND)
-        return Section("transitions", "Transitions", LEAD, (absence,), rank=32)
+        return Section("transitions", "Transitions", LEAD, (absence,), rank=31)
     item = max(found, key=lambda stored: (len(stored.record.results), stored.id))
     results, config = item.record.results, item.record.config
     blocks: list[Block] = [_verdict(results, config)] if word_of(results) else []
@@ -60,7 +60,7 @@ def section(records: Sequence[Stored]) -> Section | None:
         told = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         blocks.append(Prose(f"Left out, not clipped. {told}."))
     blocks.append(Prose(f"{item.id}: {config['protocol']['text']}."))
-    return Section("transitions", "Transitions", LEAD, tuple(blocks), rank=32)
+    return Section("transitions", "Transitions", LEAD, tuple(blocks), rank=31)
 
 
 def _verdict(results: Mapping[str, Measure], config: Mapping[str, Any]) -> Verdict:

@@ -229,7 +229,7 @@ const page = (() => {
   function saveDrawing(figure) {
     const drawing = all("svg", figure).find((svg) => svg.getClientRects().length).cloneNode(true);
     const colours = getComputedStyle(document.documentElement);
-    drawing.setAttribute("xmlns", "http" + "://www.w3.org/2000/svg");
+    drawing.setAttribute("xmlns", drawing.namespaceURI);
     const text = drawing.outerHTML.replace(/var\((--[\w-]+)\)/g, (_, name) => colours.getPropertyValue(name).trim());
     save(`${figure.id}.svg`, [text], "image/svg+xml");
   }

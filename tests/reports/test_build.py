@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -16,13 +17,17 @@ import synthetic_records as synthetic
 
 from casim import cli, record
 from reports import build
+from reports.archive import load, pack
 from reports.build import compile_report
+from reports.comparison import compare
 from reports.marks import marks, notices
 from reports.page import page
 from reports.pages import Column, Figure, Table, Verdict, walk
 from reports.stored import stored
 
 HOSTILE = synthetic.HOSTILE
+DATA = {"application/json", "application/octet-stream", "application/x-xz"}
+"""Types of elements that no browser runs."""
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +41,9 @@ def report(root):
 
 
 @pytest.fixture(scope="module")
-def html(report) -> str:
-    return page(report)
+def html(report, root) -> str:
+    found = stored([root])
+    return page(report, pack(found), len(found))
 
 
 class Tags(HTMLParser):
@@ -138,25 +144,25 @@ def test_nothing_is_loaded(html):
     for tag, attributes in found.tags:
         assert tag not in {"link", "iframe", "object", "embed", "base"}
         if tag == "script":  # the player, which the policy names by its hash, and data that nothing runs
-            assert attributes == {} or attributes.get("type") == "application/json"
+            assert attributes == {} or attributes.get("type") in DATA
         for name, value in attributes.items():
             assert not name.startswith("on")
             assert name != "style"
             if name in ("href", "src", "xlink:href"):
                 assert (value or "").startswith(("#", "data:text/csv", "data:image/png")), (tag, value)
-    assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", html)
+    running = re.sub(r'<script type="application/[^>]*>[^<]*</script>', "", html)  # base64 holds slashes
+    assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", running)
 
 
 def test_policy_names_the_style(html):
     style = re.search(r"<style>(.*?)</style>", html, re.S).group(1)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html).group(1).replace("&#39;", "'")
-    script = re.search(r"<script>(.*?)</script>", html, re.S).group(1)
-    run = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert policy.startswith(
-        f"default-src 'none'; script-src 'sha256-{run}'; style-src 'sha256-{digest}'; img-src data:"
-    )
-    assert html.count("<script>") == 1
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
+    run = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    assert policy.startswith(f"default-src 'none'; script-src {run}; style-src 'sha256-{digest}'; img-src data:")
+    assert len(scripts) == 2
+    assert all(len(script) <= 15_000 for script in scripts)
     assert "unsafe" not in policy
 
 
@@ -173,10 +179,14 @@ def test_hostile_text_is_inert(tmp_path):
     assert not found.open
     assert "img" not in {tag for tag, _ in found.tags}
     scripts = [attributes for tag, attributes in found.tags if tag == "script"]
-    assert all(a == {} or a.get("type") == "application/json" for a in scripts)
-    for data in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', made, re.S):
-        assert "<" not in data
-        assert json.loads(data)["prompt"]
+    assert all(a == {} or a.get("type") in DATA for a in scripts)
+    players = re.findall(r"<script[^>]*data-player[^>]*>(.*?)</script>", made, re.S)
+    assert len(players) == 2
+    for data in players:
+        raw = zlib.decompress(base64.b64decode(data))
+        assert json.loads(raw[4 : 4 + int.from_bytes(raw[:4], "little")])["prompt"]
+    summary = re.search(r'id="summary">(.*?)</script>', made, re.S).group(1)
+    assert "<" not in summary
     assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
     assert "&lt;script&gt;alert(" in made
 
@@ -241,6 +251,81 @@ def test_runs_of_several_commits_are_marked(tmp_path):
 def test_csv_quotes_what_needs_it():
     table = Table("t", "c", (Column("a"), Column("b")), (('say "x", y', "plain"),))
     assert table.to_csv() == 'a,b\r\n"say ""x"", y",plain\r\n'
+
+
+def test_records_and_arrays_come_back(root, tmp_path):
+    found = stored([root])
+    (tmp_path / "r.html").write_text(page(compile_report(found), pack(found)))
+    back = load(tmp_path / "r.html")
+    assert [*back] == [item.id for item in found]
+    for item in found:
+        assert back[item.id].record == item.record
+        for name, arrays in back[item.id].arrays.items():
+            own = item.arrays(name)
+            assert set(arrays) == set(own)
+            for key, values in own.items():
+                np.testing.assert_array_equal(arrays[key], values)
+    assert any(loaded.arrays for loaded in back.values())
+
+
+def test_pages_without_records_or_with_others_give_nothing_back(root, tmp_path):
+    (tmp_path / "plain.html").write_text("<p>no report</p>")
+    with pytest.raises(ValueError, match="holds no records"):
+        load(tmp_path / "plain.html")
+    made = page(compile_report(stored([root])), pack(stored([root])))
+    (tmp_path / "other.html").write_text(re.sub(r'data-sha256="..', 'data-sha256="00', made))
+    with pytest.raises(ValueError, match="were changed after it was built"):
+        load(tmp_path / "other.html")
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.html")
+
+
+def test_two_sets_side_by_side(tmp_path, capsys):
+    for name, gain in (("a", 1.0), ("b", 1.2)):
+        synthetic.confounds(tmp_path / name, gain=gain)
+        synthetic.bench(tmp_path / name)
+    synthetic.transitions(tmp_path / "b")
+    out = tmp_path / "compared.html"
+    code, printed, err = run("--compare", tmp_path / "a", tmp_path / "b", "--out", out, capsys=capsys)
+    assert code == 0, err
+    assert "5 records" in printed
+    made = out.read_text()
+    report = compare(stored([tmp_path / "a"]), stored([tmp_path / "b"]), ("a", "b"))
+    table = next(b for b in walk(report.sections[0].blocks) if isinstance(b, Table))
+    rows = {row[0].text: row[1:] for row in table.rows}
+    assert rows["features"][:3] == ("equal to the last digit", rows["features"][1], "0")
+    assert rows["confound"][0] == "numbers differ"
+    assert rows["transitions"][0] == "only in b"
+    numbers = next(
+        b for s in report.sections for b in walk(s.blocks) if isinstance(b, Table) and b.id.startswith("numbers")
+    )
+    assert all(row[3] != "+0" for row in numbers.rows)
+    assert not Tags(made).open
+    code, _, err = run("--compare", tmp_path / "a", tmp_path / "b", tmp_path / "a", "--out", out, capsys=capsys)
+    assert code == 2
+    (tmp_path / "c").mkdir()
+    synthetic.bench(tmp_path / "c", "elsewhere")
+    code, _, err = run("--compare", tmp_path / "a", tmp_path / "c", "--out", out, capsys=capsys)
+    assert code == 2
+    assert "has the name of one of" in err
+
+
+def test_an_index_of_reports(root, tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        found = stored([root])
+        (tmp_path / "sub" / f"{name}.html").write_text(page(compile_report(found), b"", len(found)))
+    pages = sorted((tmp_path / "sub").glob("*.html"))
+    code, printed, err = run(*pages, "--out", tmp_path / "index.html", capsys=capsys)
+    assert code == 0, err
+    assert "2 reports" in printed
+    made = (tmp_path / "index.html").read_text()
+    assert '<a href="sub/one.html">one.html</a>' in made
+    assert "Does token-level injection help on this benchmark?" in made
+    (tmp_path / "other.html").write_text("<p>hello</p>")
+    code, _, err = run(tmp_path / "other.html", "--out", tmp_path / "i2.html", capsys=capsys)
+    assert code == 2
+    assert "is no report" in err
 
 
 def test_no_records(tmp_path, capsys):
