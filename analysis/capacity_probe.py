@@ -21,15 +21,17 @@ or long (thirds of the clips by length).
 - `REP budget/{numbers|bits|parameters}`: what the representation holds of a clip; trained numbers of the denoiser.
 - `gate/NAME` and `verdict/{supported|not supported|undetermined}`: `analysis.capacity_results`.
 
-`scores.csv` has a row for every run and caption. What is missing is named in `config["missing"]`.
+`scores.csv` has a row for every run and caption. What is missing is named in `config["missing"]`. A probe that was
+stopped goes on where it stood.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
@@ -37,8 +39,9 @@ from rich.progress import Progress
 
 from analysis import capacity_grid, latent_readout
 from analysis.capacity_grid import ARMS, Member, budget, parameters
-from analysis.capacity_results import CODEC, METRICS, frechet, measures, verdict
+from analysis.capacity_results import CODEC, METRICS, SPACES, frechet, measures, verdict
 from analysis.capacity_tables import show
+from analysis.store import Store
 from casim import checkpoint, cli, devices, record, suite
 from casim.recipes import REPRESENTATIONS
 from casim.record import Measure
@@ -54,6 +57,9 @@ from evaluators.protocol import PRESETS, EvalBatch, Protocol, Space
 
 NAME = "capacity_probe"
 SCORES = "scores.csv"
+BRIEFLY = "config, protocol"
+"""Where the protocol stands in words, once."""
+COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "length")
 SPLIT = "held_out"
 """The verdict rests on pairs of actions that no training clip shows."""
 
@@ -77,6 +83,8 @@ class Config:
     """Bootstrap replicates of every interval."""
     jobs: int = 2
     """Cells trained at a time."""
+    items: bool = True
+    """Also write the scores of every clip."""
     seed: int = 0
     """Seed of noise, captions and resampling."""
     quick: bool = False
@@ -149,14 +157,27 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     written = _begin(found, protocol, config.device)
     with record.opened(written, folder):
         asked = [batch for split in clips for batch in generation.asked(split, clips[split], protocol)]
-        rows, spaces = _scored(found, models, asked, protocol, _observer(found, dataset), progress)
-        words, how = protocol.in_words(), protocol.resampling
-        results = measures(rows, how, words) | frechet(spaces, words)
+        store = Store(folder, {"protocol": protocol.in_words(), "data": found[0].run.config["data"]})
+        jobs = _jobs(found, models)
+        rows, spaces = _scored(jobs, asked, protocol, _observer(found, dataset), store, progress)
+        results = measures(rows, protocol.resampling, BRIEFLY) | frechet(spaces, BRIEFLY)
         results |= _of_codecs(found, models, dataset, protocol)
-        written.results = results | verdict(results, config.splits[0], words)
-        record.write_atomic(folder / SCORES, _tidy(rows).to_csv(index=False, float_format="%.4g").encode())
-        record.attach(written, folder, folder / SCORES)
+        written.results = results | verdict(results, config.splits[0], BRIEFLY)
+        if config.items:
+            record.write_atomic(folder / SCORES, _tidy(rows).to_csv(index=False, float_format="%.4g").encode())
+            record.attach(written, folder, folder / SCORES)
     return written
+
+
+@dataclass(frozen=True)
+class Job:
+    """Clips to look at: of a run, or of its codec."""
+
+    arm: str
+    seed: int
+    model: TextToMotion
+    weights: str
+    """SHA-256."""
 
 
 def _observer(found: Sequence[Member], dataset: MotionDataset) -> Observer:
@@ -169,41 +190,67 @@ Rows = tuple[pd.DataFrame, dict[tuple[str, str, int], list[Mapping[str, Space]]]
 
 
 def _scored(
-    found: Sequence[Member],
-    models: Sequence[TextToMotion],
+    jobs: Sequence[Job],
     asked: Sequence[Asked],
     protocol: Protocol,
     observer: Observer,
+    store: Store,
     progress: Progress | None,
 ) -> Rows:
     """One row per run (or codec) and caption, and the vectors of all clips."""
     parts, spaces = [], defaultdict(list)
-    jobs = list(_jobs(found, models))
     task = progress.add_task("generating", total=len(jobs) * len(asked)) if progress else None
-    for arm, seed, model, is_codec in jobs:
-        for batch in asked:
-            made = _reconstructed(model, batch) if is_codec else generation.generate(model, batch, protocol)
-            seen = observer.look(made, batch.prompt)
-            lengths = batch.real.lengths.tolist()
-            parts.append(scores.judge(seen, arm, seed, batch.split).assign(length=lengths))
-            spaces[batch.split, arm, seed].append(seen.spaces)
+    for job in jobs:
+        for number, batch in enumerate(asked):
+
+            def make(job: Job = job, batch: Asked = batch) -> dict[str, np.ndarray]:
+                is_codec = job.arm.endswith(CODEC)
+                made = (_reconstructed if is_codec else generation.generate)(job.model, batch, protocol)
+                seen = observer.look(made, batch.prompt)
+                rows = scores.judge(seen, job.arm, job.seed, batch.split)
+                rows = rows.assign(length=batch.real.lengths.tolist())
+                return _arrays(rows, {name: space for name, space in seen.spaces.items() if name in SPACES})
+
+            own = {"weights": job.weights, "clips": batch.real.ids, "noise": batch.seed, "arm": job.arm}
+            rows, held = _of_arrays(store.get(f"{job.arm} {job.seed} {number}".replace(" ", "_"), own, make))
+            parts.append(rows)
+            spaces[batch.split, job.arm, job.seed].append(held)
             if progress is not None and task is not None:
-                progress.update(task, advance=1, description=f"{arm}, seed {seed}, {batch.split}")
+                progress.update(task, advance=1, description=f"{job.arm}, seed {job.seed}, {batch.split}")
     return pd.concat(parts, ignore_index=True), dict(spaces)
 
 
-def _jobs(found: Sequence[Member], models: Sequence[TextToMotion]) -> Iterator[tuple[str, int, TextToMotion, bool]]:
+def _arrays(rows: pd.DataFrame, spaces: Mapping[str, Space]) -> dict[str, np.ndarray]:
+    kept = rows.reindex(columns=[*COLUMNS, *(metric for metric in METRICS if metric in rows)])
+    columns = {f"row/{name}": np.array(kept[name].tolist()) for name in kept}
+    vectors = {
+        f"{part}/{name}": getattr(s, part).numpy() for name, s in spaces.items() for part in ("motion", "real")
+    }
+    prompts = {f"prompt/{name}": space.prompt.numpy() for name, space in spaces.items()}
+    return columns | vectors | prompts
+
+
+def _of_arrays(arrays: Mapping[str, np.ndarray]) -> tuple[pd.DataFrame, dict[str, Space]]:
+    rows = pd.DataFrame({k.partition("/")[2]: v for k, v in arrays.items() if k.startswith("row/")})
+    names = [key.partition("/")[2] for key in arrays if key.startswith("prompt/")]
+    parts = ("motion", "real", "prompt")
+    return rows, {n: Space(*(torch.from_numpy(arrays[f"{part}/{n}"]) for part in parts)) for n in names}
+
+
+def _jobs(found: Sequence[Member], models: Sequence[TextToMotion]) -> list[Job]:
     """Every run, and before the first of a representation its codec."""
-    seen = set()
+    seen, jobs = set(), []
     for member, model in zip(found, models, strict=True):
+        weights = record.sha256(member.run.folder / checkpoint.WEIGHTS)
         if model.codec is not None and member.representation not in seen:
-            yield f"{member.representation} {CODEC}", 0, model, True
+            jobs.append(Job(f"{member.representation} {CODEC}", 0, model, weights))
         seen.add(member.representation)
-        yield member.who, member.run.seed, model, False
+        jobs.append(Job(member.who, member.run.seed, model, weights))
+    return jobs
 
 
 @torch.no_grad()
-def _reconstructed(model: TextToMotion, batch: Asked) -> EvalBatch:
+def _reconstructed(model: TextToMotion, batch: Asked, _: Protocol) -> EvalBatch:
     """The real clips through the codec and back; as they are, where there is none."""
     real, codec = batch.real.to(model.device), model.codec
     given = real.motion if codec is None else codec.decode(codec.encode(real).motion, real.mask)
@@ -253,10 +300,8 @@ def _begin(found: Sequence[Member], protocol: Protocol, device: str) -> record.R
 
 
 def _tidy(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = ["arm", "seed", "split", "item", "kind", "is_reversed", "length"]
-    kept = [*columns, *(metric for metric in METRICS if metric in rows)]
-    table = rows.reindex(columns=kept)
-    return table.assign(is_reversed=table["is_reversed"].astype(int)).sort_values(["split", "arm", "seed", "item"])
+    table = rows.assign(is_reversed=rows["is_reversed"].astype(int))
+    return table.sort_values(["split", "arm", "seed", "item"])
 
 
 def _folder(config: Config) -> Path:

@@ -49,7 +49,7 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
         place = f"{metric}/{split}/{group}"
         is_share = kind.unit == "share"
         for arm, table in tables.items():
-            for who, values in _levels(arm, table):
+            for who, values in _levels(arm, table, with_seeds=group in ("all", MAIN)):
                 if estimate := mean_interval(values, how, is_share=is_share):
                     found[f"{who}/{place}"] = estimate.measure(
                         protocol, unit=kind.unit, higher_is_better=kind.higher_is_better
@@ -71,9 +71,11 @@ def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
                     yield metric, split, group, part
 
 
-def _levels(arm: str, table: pd.DataFrame) -> Iterator[tuple[str, Float[np.ndarray, "seeds items"]]]:
+def _levels(
+    arm: str, table: pd.DataFrame, *, with_seeds: bool
+) -> Iterator[tuple[str, Float[np.ndarray, "seeds items"]]]:
     yield arm, _values(table)
-    if not arm.endswith(CODEC):
+    if with_seeds and not arm.endswith(CODEC):
         for seed in table.index:
             yield f"{arm}@seed{seed}", _values(table.loc[[seed]])
 

@@ -26,14 +26,10 @@ Record (`kind="probe"`, `name="transition_probe"`). CELL is concatenate, linear_
 `seams.csv` has a row for every seam, `curves.npz` the mean jerk curve of every cell.
 """
 
-import hashlib
-import io
-import json
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -44,6 +40,7 @@ from rich.progress import Progress
 from analysis import transition_design as design
 from analysis import transition_seams as seams
 from analysis import transition_sequences as sequences
+from analysis.store import Store, npz
 from analysis.transition_design import Cell
 from analysis.transition_results import ANYWHERE, CHANGE, INSIDE, PLAIN, Reference, measures, scores_of, verdict
 from analysis.transition_seams import Eye, Seams
@@ -58,7 +55,9 @@ from evaluators.intervals import Resampling
 from evaluators.judges import find_judges
 
 NAME = "transition_probe"
-SEAMS, CURVES, PARTS = "seams.csv", "curves.npz", "parts"
+SEAMS, CURVES = "seams.csv", "curves.npz"
+BRIEFLY = "config, protocol"
+"""Where the protocol stands in words, once."""
 FEWEST = 8
 """Segments, and windows of real clips, at least."""
 REFERENCE = 600
@@ -87,6 +86,8 @@ class Config:
     """Captions of each number of actions and length without joining; 0: none."""
     resamples: int = 2000
     """Bootstrap replicates of every interval."""
+    items: bool = True
+    """Also write the scores of every seam."""
     seed: int = 0
     """Seed of noise, captions and resampling."""
     quick: bool = False
@@ -155,16 +156,16 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     words = _in_words(settled, batches, shortest)
     written = _begin(subjects, settled, kept, left_out, words)
     with record.opened(written, folder):
-        store = Store(folder / PARTS, _key(settled, subjects, kept))
+        store = Store(folder, _key(settled, subjects, kept))
         table = _joined(subjects, batches, kept, settled, eye, store, progress)
         real, reference = _real(dataset, batches, eye, settled.seed)
         how = Resampling(resamples=settled.resamples, seed=settled.seed)
-        written.results = measures(table, real, reference, kept, how, words)
-        written.results |= verdict(written.results, settled.at_blend, words)
+        written.results = measures(table, real, reference, kept, how, BRIEFLY)
+        written.results |= verdict(written.results, settled.at_blend, BRIEFLY)
         if settled.sequences:
             rows = _sequences(subjects, dataset, settled, eye, store, progress)
-            written.results |= sequences.measures(rows, how, words)
-        _attach(written, folder, table, real, reference)
+            written.results |= sequences.measures(rows, how, BRIEFLY)
+        _attach(written, folder, table, real, reference, with_items=config.items)
     return written
 
 
@@ -203,33 +204,6 @@ def _segments(clips: Clips, cells: Sequence[Cell], config: Config) -> tuple[list
         )
     parts = [chosen[i : i + seams.CHAIN] for i in range(0, len(chosen), seams.CHAIN)]
     return [clips.batch(part.tolist()) for part in parts if len(part) > 1], int(lengths[chosen].min())
-
-
-class Store:
-    """Arrays that are made once: a probe that was stopped goes on."""
-
-    def __init__(self, folder: Path, key: Mapping[str, object]) -> None:
-        self.folder, self.key = folder, key
-
-    def get(self, name: str, own: Mapping[str, object], make: Callable[[], dict[str, np.ndarray]]) -> dict:
-        """The arrays of `name`, from before where all that they depend on is the same."""
-        text = json.dumps({**self.key, **own, "name": name}, sort_keys=True, default=str)
-        file = self.folder / f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
-        if file.exists():
-            try:
-                with np.load(file, allow_pickle=False) as held:
-                    return dict(held)
-            except (OSError, ValueError, zipfile.BadZipFile):
-                file.unlink()
-        arrays = make()
-        record.write_atomic(file, _npz(arrays))
-        return arrays
-
-
-def _npz(arrays: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
 
 
 def _joined(
@@ -327,6 +301,8 @@ def _attach(
     table: Mapping[tuple[str, str], Mapping[int, Seams]],
     real: Mapping[str, Seams],
     reference: Reference,
+    *,
+    with_items: bool,
 ) -> None:
     parts, curves = [], {"reference": reference.jerk.astype(np.float32)}
     for (arm, cell), seeds in table.items():
@@ -337,9 +313,11 @@ def _attach(
             parts.append(pd.DataFrame(place | scores))
     curves |= {name: found.jerk.mean(0).astype(np.float32) for name, found in real.items()}
     rows = pd.concat(parts, ignore_index=True)
-    record.write_atomic(folder / SEAMS, rows.to_csv(index=False, float_format="%.4g").encode())
-    record.write_atomic(folder / CURVES, _npz(curves))
-    record.attach(written, folder, folder / SEAMS, folder / CURVES)
+    record.write_atomic(folder / CURVES, npz(curves))
+    record.attach(written, folder, folder / CURVES)
+    if with_items:
+        record.write_atomic(folder / SEAMS, rows.to_csv(index=False, float_format="%.4g").encode())
+        record.attach(written, folder, folder / SEAMS)
 
 
 def _begin(

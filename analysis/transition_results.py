@@ -114,16 +114,16 @@ def measures(
 
 
 def trends(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
-    """Weighted sums of cells: slopes per 10 frames of handshake or blend, and what denoising together adds to
-    averaging."""
+    """Weighted sums of cells: slopes per 10 frames of handshake (end to end counts as 0) or blend, and what
+    denoising together adds to averaging."""
     found: dict[str, dict[str, float]] = {f"{PLAIN} - {INSIDE}": {PLAIN: 1.0, INSIDE: -1.0}}
     double = [cell for cell in cells if cell.method == "double_take"]
     linear = [cell for cell in cells if cell.method == "linear_blend"]
     if len(linear) > 1:
-        found["trend linear_blend"] = _slope({c.name: c.handshake for c in linear})
+        found["trend linear_blend"] = _slope({PLAIN: 0} | {c.name: c.handshake for c in linear})
     for blend in sorted({cell.blend for cell in double}):
-        own = {c.name: c.handshake for c in double if c.blend == blend}
-        if len(own) > 1:
+        own = {PLAIN: 0} | {c.name: c.handshake for c in double if c.blend == blend}
+        if len(own) > 2:
             found[f"trend b{blend}"] = _slope(own)
     for handshake in sorted({cell.handshake for cell in double}):
         own = {c.name: c.blend for c in double if c.handshake == handshake}

@@ -69,6 +69,8 @@ def _verdict(results: Mapping[str, Measure], config: Mapping[str, Any]) -> Verdi
     labels = {
         f"{trend}/distance": "step over the seam per 10 frames of handshake, mm",
         f"{trend}/jerk_gap": "jerk gap per 10 frames of handshake, m/s³",
+        f"{trend}/left_exact": "exactness of the earlier neighbour per 10 frames of handshake",
+        f"{trend}/right_exact": "exactness of the later neighbour per 10 frames of handshake",
         f"{trend}/cost": "neighbours' actions lost per 10 frames of handshake, share",
     }
     effects = [Effect(t, m.value, m.interval) for key, t in labels.items() if (m := results.get(key))]
@@ -76,12 +78,24 @@ def _verdict(results: Mapping[str, Measure], config: Mapping[str, Any]) -> Verdi
         id="verdict-transitions",
         question="Does a longer handshake make better transitions?",
         word=KNOWN.get(word, "undetermined"),
-        claim=CLAIMS.get(word, CLAIMS["undetermined"]),
+        claim=f"{CLAIMS.get(word, CLAIMS['undetermined'])}{_least(results, config)}",
         effects=tuple(effects),
         gates=gates(results),
         change="A generator whose own motion is as smooth as real clips, in which a seam stands out more.",
         scope="DoubleTake on the built-in benchmark, small models that see every token; a window of "
         f"{config['window']} frames.",
+    )
+
+
+def _least(results: Mapping[str, Measure], config: Mapping[str, Any]) -> str:
+    """Where the step over the seam is smallest."""
+    line = _line(results, "casim", f"double_take h{{}} b{config['at_blend']}", "distance", "", 0)
+    if line is None:
+        return ""
+    step, handshake = min(zip(line.ys, line.xs, strict=True))
+    return (
+        f" The step over the seam is smallest at {handshake:.0f} frames, {words.quantity(step)} mm; end to end it "
+        f"is {words.quantity(line.ys[0])} mm."
     )
 
 
