@@ -12,8 +12,8 @@ Record (`kind="probe"`, `name="transition_probe"`). CELL is concatenate, linear_
   `real, anywhere/METRIC`: peak_jerk and mean_jerk of a window; jerk_gap: mean distance of its jerk from the mean of
   real changes of action; distance: joints' step over the seam in the body's own frame, largest_step: largest in the
   window; skate_ratio; speed; left_exact, right_exact: the neighbour shows what it was asked for, and nothing else,
-  up to the middle of the seam; left_kept, right_kept: its action next to the seam is still there; cost: the loss of
-  these two against concatenation.
+  up to the middle of the seam; left_kept, right_kept: its action next to the seam is still there; cost, lost:
+  what both neighbours lose of the first two, and of these two, against concatenation.
   CELL `inside` is the middle of the segments, where nothing is joined: how rough the generator itself is.
 - `.../curve_peak_jerk`, `.../curve_jerk_area`: peak of the mean curve, and area between it and the real mean
   (FlowMDM's PJ and AUJ, in seconds). `.../fid.SPACE.raw`: Frechet distance of windows to real changes of action.

@@ -30,6 +30,7 @@ UNITS = {
     "left_kept": ("share", True),
     "right_kept": ("share", True),
     "cost": ("share", False),
+    "lost": ("share", False),
     "curve_peak_jerk": ("m/s^3", None),
     "curve_jerk_area": ("m/s^2", False),
 }
@@ -74,8 +75,9 @@ def scores_of(seams: Seams, reference: Reference, plain: Seams | None) -> dict[s
     found = dict(seams.scores)
     found["jerk_gap"] = np.abs(seams.jerk - reference.jerk.mean()).mean(1)
     if plain is not None and "left_kept" in found:
-        lost = [plain.scores[name] - seams.scores[name] for name in ("left_kept", "right_kept")]
-        found["cost"] = np.mean(lost, 0)
+        for name, kind in (("cost", "exact"), ("lost", "kept")):
+            fell = [plain.scores[f"{side}_{kind}"] - seams.scores[f"{side}_{kind}"] for side in ("left", "right")]
+            found[name] = np.mean(fell, 0)
     return found
 
 

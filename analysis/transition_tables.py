@@ -21,8 +21,8 @@ COLUMNS = {
 }
 DIGITS = {"peak_jerk": 0, "jerk_gap": 0, "distance": 1, "fid.tmr.raw": 1}
 LEGEND = (
-    "peak, gap: jerk, its peak and its distance from real changes of action, m/s^3; step: over the seam, mm; cost: "
-    "actions beside the seam that joining lost; left, right: neighbours that show what they were asked for, shares"
+    "peak, gap: jerk, its peak and its distance from real changes of action, m/s^3; step: over the seam, mm; left, "
+    "right: neighbours that show exactly what they were asked for, shares; cost: their loss against concatenation"
 )
 
 

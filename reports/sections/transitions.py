@@ -28,7 +28,7 @@ CLAIMS = {
 SWEPT = {
     "distance": ("The step over the seam", "mean step of the joints over the seam, mm"),
     "jerk_gap": ("Jerk around the seam", "jerk, distance from real changes, m/s³"),
-    "cost": ("What the neighbours lose", "share of actions beside the seam lost"),
+    "cost": ("What the neighbours lose", "share of neighbours no longer exact"),
 }
 COLUMNS = {
     "peak_jerk": ("Peak jerk", "m/s³"),
@@ -36,7 +36,7 @@ COLUMNS = {
     "distance": ("Step", "over the seam, mm"),
     "skate_ratio": ("Skating", "share, lower is better"),
     "fid.tmr.raw": ("FID", "TMR, lower is better"),
-    "cost": ("Cost", "actions lost, share"),
+    "cost": ("Cost", "neighbours no longer exact"),
     "left_exact": ("Left exact", "share, higher is better"),
     "right_exact": ("Right exact", "share, higher is better"),
 }
@@ -69,9 +69,7 @@ def _verdict(results: Mapping[str, Measure], config: Mapping[str, Any]) -> Verdi
     labels = {
         f"{trend}/distance": "step over the seam per 10 frames of handshake, mm",
         f"{trend}/jerk_gap": "jerk gap per 10 frames of handshake, m/s³",
-        f"{trend}/left_exact": "exactness of the earlier neighbour per 10 frames of handshake",
-        f"{trend}/right_exact": "exactness of the later neighbour per 10 frames of handshake",
-        f"{trend}/cost": "neighbours' actions lost per 10 frames of handshake, share",
+        f"{trend}/cost": "exactness that neighbours lose per 10 frames of handshake",
     }
     effects = [Effect(t, m.value, m.interval) for key, t in labels.items() if (m := results.get(key))]
     return Verdict(

@@ -182,6 +182,7 @@ def test_a_planted_trend_is_found(step: float, loss: float, word: str) -> None:
     assert f"verdict/{word}" in found
     assert found["casim trend b10/distance"].value == pytest.approx(-step, abs=1.0)
     assert found["casim trend b10/cost"].value == pytest.approx(loss, abs=0.04)
+    assert found["casim trend b10/lost"].value == pytest.approx(loss, abs=0.04)
     assert found["gate/step over the seam sees a seam"].value == 1.0
 
 
