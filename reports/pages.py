@@ -70,16 +70,6 @@ class Table:
     note: str = ""
     """What must be read with it: the protocol in words."""
 
-    def to_csv(self) -> str:
-        """The table as CSV; a cell's note stands in parentheses behind its text."""
-        head = [f"{c.label} ({c.note})" if c.note else c.label for c in self.columns]
-        return "".join(",".join(map(_quoted, row)) + "\r\n" for row in [head, *self.rows])
-
-
-def _quoted(cell: str | Cell | Link) -> str:
-    text = cell if isinstance(cell, str) else f"{cell.text} {cell.note}".strip()
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
-
 
 @dataclass(frozen=True)
 class Figure:

@@ -50,3 +50,16 @@ def test_absolute_paths_do_not_stand_in_records(tmp_path: Path, monkeypatch: pyt
     known = {"data": {"folder": "$CASIM_DATA/set", "steps": 3}, "runs": ["out", ["x", None]], "text": "a/b"}
     assert entry.config == known
     assert config["data"]["folder"] == str(folder)  # the caller's own stays usable
+
+
+def test_a_record_comes_back_with_a_line_for_every_result(tmp_path: Path) -> None:
+    results = {
+        f'a "b"/{n}': record.Measure(value=n / 3, interval=(0.1, 0.2), n=n, protocol="p\n") for n in range(3)
+    }
+    config = {"results": {}, "nested": {"results": {}, "text": '\n "results": {}'}}
+    written = record.RunRecord(kind="probe", name="x", config=config, results=results)
+    file = record.save(written, tmp_path)
+    assert record.load(tmp_path) == written
+    assert sum(line.startswith('  "a ') for line in file.read_text().splitlines()) == 3
+    record.save(record.RunRecord(kind="probe", name="x"), tmp_path)
+    assert record.load(tmp_path).results == {}

@@ -8,8 +8,9 @@ from toy_bert import write_toy_bert
 from toy_clip import write_toy_clip
 
 from analysis import encoder_probe, minimal_pairs
-from analysis.encoder_probe import Config, Found, _probed, _similar, task_of, verdicts
+from analysis.encoder_probe import Config, Found, _probed, _similar, task_of
 from analysis.encoder_states import OUTPUT, Place, States
+from analysis.encoder_verdicts import verdicts
 from analysis.linear_readout import planted, probe
 from analysis.minimal_pairs import Pair
 from analysis.similarity import corrections, cosine
