@@ -12,6 +12,8 @@ from casim.export.bvh import bvh_parts
 from casim.skeleton import SKELETONS, Skeleton
 from reports.pages import Player
 
+SHADE = 16
+"""Shares of 255 that are told apart in maps of single heads: colours show no more, and the page stays small."""
 LIMBS = {
     "hand": ("shoulder", "elbow", "wrist", "collar"),
     "arm": ("shoulder", "elbow", "wrist", "collar"),
@@ -29,7 +31,7 @@ def payload(player: Player) -> str:
     joints = range(len(skeleton.names))
     arrays = {"heat": _shares(player.heat)}
     if player.heads is not None:
-        arrays["heads"] = np.asarray(player.heads, dtype=np.uint8)
+        arrays["heads"] = np.asarray(player.heads, dtype=np.uint8) // SHADE * SHADE
     tracks = []
     for place, track in enumerate(player.tracks):
         head, rows = bvh_parts(_on_floor(track.joints), player.fps)

@@ -1,6 +1,7 @@
 """Does attention follow the words in time? Alignment beside its nulls, boundary tracking, and maps to look at."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -144,6 +145,9 @@ def _boundary(results: Mapping[str, Measure]) -> LineChart | None:
 
 
 def _table(results: Mapping[str, Measure]) -> Table:
+    told = {key: m for key, m in sorted(results.items()) if not key.startswith(("verdict/", "gate/"))}
+    parts = Counter(part for m in told.values() for part in dict.fromkeys(m.protocol.split("; ")))
+    common = [part for part, count in parts.items() if 2 * count > len(told)]
     rows = [
         (
             key,
@@ -151,10 +155,9 @@ def _table(results: Mapping[str, Measure]) -> Table:
             words.span(m.interval, 3) if m.interval else "none",
             str(m.n or "–"),
             m.unit or "–",
-            m.protocol,
+            "; ".join(part for part in m.protocol.split("; ") if part not in common) or "see below",
         )
-        for key, m in sorted(results.items())
-        if not key.startswith(("verdict/", "gate/"))
+        for key, m in told.items()
     ]
     columns = (
         Column("Measure"),
@@ -164,7 +167,8 @@ def _table(results: Mapping[str, Measure]) -> Table:
         Column("Unit"),
         Column("Protocol"),
     )
-    return Table("attention-all", "All results of the attention probe", columns, tuple(rows))
+    note = f"Besides, of most: {'; '.join(common)}." if common else ""
+    return Table("attention-all", "All results of the attention probe", columns, tuple(rows), note)
 
 
 def _maps(arrays: Mapping[str, np.ndarray]) -> list[Block]:

@@ -6,7 +6,17 @@ from reports import words
 from reports.charts import Dot, DotChart, DotSeries
 from reports.figures import FLOOR, REAL
 from reports.pages import Absence, Block, Cell, Column, Figure, Group, Prose, Section, Table
-from reports.scores import CONTROLS, OVERVIEW, POOLED, TOKEN, Evaluation, Place, evaluations
+from reports.scores import (
+    CONTROLS,
+    HEADLINE,
+    OVERVIEW,
+    POOLED,
+    REVERSED,
+    TOKEN,
+    Evaluation,
+    Place,
+    evaluations,
+)
 from reports.stored import Stored
 
 LEAD = "All arms under one protocol; real clips are the ceiling, real clips judged by wrong captions the floor."
@@ -172,7 +182,7 @@ def _pairs(evaluation: Evaluation) -> list[tuple[str, str]]:
     wanted += [(control, pooled) for control in evaluation.controls if pooled]
     return [
         (a, b)
-        for a, b in wanted
+        for a, b in dict.fromkeys(wanted)
         if a and b and any(evaluation.difference(a, b, place) for place in evaluation.places)
     ]
 
@@ -211,7 +221,9 @@ def _differences(evaluation: Evaluation, a: str, b: str, name: str) -> Table:
 
 def _seed_table(evaluation: Evaluation, name: str) -> Table | None:
     seeds = sorted({seed for arm in evaluation.trained for seed in evaluation.seeds(arm)})
-    places = [place for place in evaluation.places if place.group in ("all", "pair", "pair_reversed")]
+    if len(seeds) < 2:
+        return None
+    places = [place for place in evaluation.places if place.group == "all" or place in (HEADLINE, REVERSED)]
     rows = []
     for place in places:
         for arm in evaluation.trained:
