@@ -25,6 +25,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from casim.data._caption_files import Caption, read_captions
+from casim.data._keyword_files import read_keywords
 from casim.features import FeatureSpec
 from casim.plugins import closest
 from casim.record import load as load_record
@@ -42,6 +43,8 @@ class Entry:
     name: str
     motion: Float32[np.ndarray, "frames feats"]
     captions: tuple[Caption, ...]
+    clip: str
+    """Id of the clip that it is, or is a part of."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class FolderConfig:
     """Longest motion in a batch; clips of `max_frames` + 4 frames and more are left out."""
     is_padded_full: bool = False
     """Pad every batch to `max_frames`, as the authors do, instead of to its longest clip."""
+    keywords: str = ""
+    """JSON file of CoMo's keywords (`casim.data._keyword_files`); empty: none. Training draws one alternative of
+    each place, sampling takes the first."""
 
 
 class FolderDataset(MotionDataset):
@@ -81,6 +87,7 @@ class FolderDataset(MotionDataset):
         self.mean, self.std = (self._statistics(name) for name in ("Mean.npy", "Std.npy"))
         if not (self.std > 0).all():
             raise ValueError(f"{self.folder / 'Std.npy'} holds values that are not positive; make it again")
+        self.keywords = read_keywords(Path(os.path.expandvars(config.keywords))) if config.keywords else {}
         self._splits: dict[str, FolderClips] = {}
 
     @property
@@ -167,7 +174,16 @@ class FolderClips(Clips):
         names = tuple(self.ids[item] for item in items)
         captions = [caption for _, caption in drawn]
         tags = tuple(caption.tokens for caption in captions)
-        return MotionBatch(motion, mask, tuple(caption.text for caption in captions), names, tags=tags)
+        keywords = tuple(self._keywords(item, seed) for item in items) if self.dataset.keywords else None
+        texts = tuple(caption.text for caption in captions)
+        return MotionBatch(motion, mask, texts, names, tags=tags, keywords=keywords)
+
+    def _keywords(self, item: int, seed: int | None) -> tuple[str, ...]:
+        places = self.dataset.keywords[self.entries[item].clip]
+        if seed is None:
+            return tuple(place[0] for place in places)
+        random = np.random.default_rng((seed, item, len(places)))
+        return tuple(place[random.integers(len(place))] for place in places)
 
     def _draw(self, item: int, seed: int | None) -> tuple[Float[Tensor, "frames feats"], Caption]:
         entry, length = self.entries[item], int(self.lengths[item])
@@ -196,6 +212,12 @@ class FolderClips(Clips):
             self._count("captions", len(captions) * (clip not in silent))
             self._count("without caption", int(clip in silent))
             entries += self._kept(clip, motion, captions)
+        if self.dataset.keywords and (
+            without := next((e for e in entries if e.clip not in self.dataset.keywords), None)
+        ):
+            raise ValueError(
+                f"{self.dataset.config.keywords} has no keywords for clip {without.clip} of {self.name}"
+            )
         return entries
 
     def _kept(
@@ -205,13 +227,13 @@ class FolderClips(Clips):
         if not self._fits(len(motion), "clips"):
             return []
         whole = tuple(caption for caption in captions if caption.is_whole)
-        kept = [Entry(clip, motion, whole)] if whole else []
+        kept = [Entry(clip, motion, whole, clip)] if whole else []
         parts = [caption for caption in captions if not caption.is_whole]
         for number, caption in enumerate(parts):
             start, end = (int(time * self.dataset.caption_fps) for time in (caption.start, caption.end))
             part = motion[start:end]
             if self._fits(len(part), "parts"):
-                kept.append(Entry(f"{_letters(number)}_{clip}", part, (caption,)))
+                kept.append(Entry(f"{_letters(number)}_{clip}", part, (caption,), clip))
         return kept
 
     def _fits(self, frames: int, what: str) -> bool:
