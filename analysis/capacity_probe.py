@@ -59,7 +59,7 @@ NAME = "capacity_probe"
 SCORES = "scores.csv"
 BRIEFLY = "config, protocol"
 """Where the protocol stands in words, once."""
-COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "length")
+COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "frames")
 SPLIT = "held_out"
 """The verdict rests on pairs of actions that no training clip shows."""
 
@@ -208,7 +208,6 @@ def _scored(
                 made = (_reconstructed if is_codec else generation.generate)(job.model, batch, protocol)
                 seen = observer.look(made, batch.prompt)
                 rows = scores.judge(seen, job.arm, job.seed, batch.split)
-                rows = rows.assign(length=batch.real.lengths.tolist())
                 return _arrays(rows, {name: space for name, space in seen.spaces.items() if name in SPACES})
 
             own = {"weights": job.weights, "clips": batch.real.ids, "noise": batch.seed, "arm": job.arm}

@@ -16,7 +16,7 @@ from evaluators import variance
 from evaluators.intervals import Resampling, contrast_interval, difference_interval, mean_interval
 from evaluators.metrics.fid import Fid
 from evaluators.protocol import Space
-from evaluators.scores import GROUPS, in_group, metrics
+from evaluators.scores import GROUPS, LENGTHS, in_group, metrics
 from evaluators.set_scores import concatenated
 
 METRICS = ("exact_prompt", "action_recall", "order_accuracy", "side_accuracy", "joint_error")
@@ -24,8 +24,6 @@ METRICS = ("exact_prompt", "action_recall", "order_accuracy", "side_accuracy", "
 HEADLINE = "exact_prompt"
 MAIN = "pair"
 """Group on which the verdict rests: two actions one after the other."""
-LENGTHS = ("short", "medium", "long")
-"""Thirds of a split's clips by length."""
 SPACES = ("tmr", "essential")
 CODEC, SLOPE = "codec", "slope"
 KEEPS, LEARNED, MARGIN = 0.5, 0.25, 0.02
@@ -37,7 +35,7 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
     """Levels, gains, and what the gains do along the curve.
 
     Args:
-        rows: one row per arm ("vae4 casim"), seed, split and item, with `length`.
+        rows: one row per arm ("vae4 casim"), seed, split and item (`evaluators.scores.judge`).
         how: how intervals are drawn.
         protocol: the protocol in words.
     """
@@ -61,11 +59,8 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
 def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     for split in dict.fromkeys(rows["split"]):
         own = _where(rows, rows["split"] == split)
-        edges = np.quantile(own.drop_duplicates("item")["length"], (1 / 3, 2 / 3))
-        third = np.digitize(own["length"].to_numpy(), edges)
-        groups = {group: in_group(own, group) for group in GROUPS}
-        groups |= {name: _where(own, third == number) for number, name in enumerate(LENGTHS)}
-        for group, part in groups.items():
+        for group in (*GROUPS, *LENGTHS):
+            part = in_group(own, group)
             for metric in METRICS:
                 if metric in part and bool(np.isfinite(part[metric].to_numpy(float)).any()):
                     yield metric, split, group, part

@@ -29,6 +29,8 @@ class ItemMetric(Metric):
     reads: ClassVar[Literal["actions", "joints", "vectors"]] = "joints"
     """What it looks at: actions found in the motion (of clips whose alignment is known), joints, or vectors of the
     embedder called `space`."""
+    of_reconstructions: ClassVar[bool] = False
+    """Whether it is about clips that came back through a codec, told apart by their length."""
     space: ClassVar[str] = ""
     corruption: ClassVar[Callable[[EvalBatch], EvalBatch]]
     """A change of the batch that makes the score worse (staticmethod)."""

@@ -24,7 +24,9 @@ WRONG, SWAPPED = "floor: wrong caption", "floor: swapped order"
 FLOORS = {WRONG: wrong_caption, SWAPPED: swapped_order}
 """Real clips judged by captions that do not fit them: what a score is worth that asks for nothing. Order can only
 be swapped where it is known."""
-COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "text")
+LENGTHS = ("short", "medium", "long")
+"""Thirds of a split's clips by length; what a codec loses is told apart by them."""
+COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "text", "frames")
 UNSEEDED = -1
 """Stands in the seed column of rows that no training made."""
 
@@ -47,6 +49,7 @@ def judge(batch: EvalBatch, arm: str, seed: int, split: str) -> pd.DataFrame:
         "kind": [t.kind for t in truth] if truth else "",
         "is_reversed": [t.is_reversed for t in truth] if truth else False,
         "text": batch.reference.texts if truth else "",  # captions of other people's data stay out of records
+        "frames": batch.reference.lengths.tolist(),
     }
     values = {name: m.per_item(batch).numpy() for name, m in metrics().items() if m.applies(batch)}
     return pd.DataFrame(rows | values)
@@ -73,9 +76,12 @@ def average_repeats(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_group(rows: pd.DataFrame, group: str) -> pd.DataFrame:
-    """The rows whose caption is of a kind of `GROUPS`."""
+    """The rows of a group: a kind of caption of `GROUPS`, or a third of `LENGTHS`."""
     if group == "all":
         return rows
+    if group in LENGTHS:
+        edges = np.quantile(rows.drop_duplicates("item")["frames"], (1 / 3, 2 / 3))
+        return _where(rows, np.digitize(rows["frames"].to_numpy(), edges) == LENGTHS.index(group))
     kind = group.removesuffix("_reversed")
     kept = rows["kind"] == kind
     return _where(rows, kept if kind == group else kept & rows["is_reversed"])
@@ -94,7 +100,7 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
     judged = {name: metric for name, metric in metrics().items() if name in rows}
     for name, metric in judged.items():
         for split in dict.fromkeys(rows["split"]):
-            for group in GROUPS if metric.reads == "actions" else GROUPS[:1]:
+            for group in _groups(metric):
                 part = in_group(_where(rows, rows["split"] == split), group)
                 tables = {arm: _crossed(part, arm, name) for arm in dict.fromkeys(rows["arm"])}
                 for arm, estimate in _estimates(tables, pairs, how, is_share=metric.unit == "share").items():
@@ -103,6 +109,12 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
                         protocol, higher_is_better=metric.higher_is_better, unit=metric.unit
                     )
     return results
+
+
+def _groups(metric: ItemMetric) -> tuple[str, ...]:
+    if metric.reads == "actions":
+        return GROUPS
+    return (*GROUPS[:1], *LENGTHS) if metric.of_reconstructions else GROUPS[:1]
 
 
 def _estimates(

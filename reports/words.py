@@ -33,6 +33,9 @@ GROUPS = {
     "pair_reversed": "two, told in reverse",
     "while": "two at once",
     "triple": "three actions",
+    "short": "short clips",
+    "medium": "medium clips",
+    "long": "long clips",
 }
 
 

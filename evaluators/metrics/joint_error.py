@@ -20,6 +20,7 @@ class JointError(ItemMetric):
     ideal = 0.0
     unit = "mm"
     higher_is_better = False
+    of_reconstructions = True
     corruption = staticmethod(noise_1cm)
     declared = declare(worse=("noise_1cm", "time_shuffle"), same=("wrong_text", "opposite_text"))
 

@@ -52,7 +52,7 @@ def made_rows(gains: dict[str, float], *, level: float = 0.3, kept: float = 0.9,
                     (arm, seed, "held_out", item, ("pair", "triple")[i % 2], i % 4 == 0, False, 40 + i, score)
                     for i, (item, score) in enumerate(zip(items, scores, strict=True))
                 ]
-    names = ["arm", "seed", "split", "item", "kind", "is_reversed", "is_cut", "length", "exact_prompt"]
+    names = ["arm", "seed", "split", "item", "kind", "is_reversed", "is_cut", "frames", "exact_prompt"]
     return pd.DataFrame(rows, columns=names)
 
 
