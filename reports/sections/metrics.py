@@ -10,7 +10,6 @@ from reports.scores import (
     CONTROLS,
     HEADLINE,
     OVERVIEW,
-    POOLED,
     REVERSED,
     TOKEN,
     Evaluation,
@@ -176,14 +175,13 @@ def _cell(evaluation: Evaluation, arm: str, place: Place) -> Cell:
 
 
 def _pairs(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Comparisons worth a table: the token arm with all others, then controls with the pooled arm."""
-    token, pooled = evaluation.arm(TOKEN), evaluation.arm(POOLED)
-    wanted = [(token, other) for other in evaluation.trained if token and other != token]
-    wanted += [(control, pooled) for control in evaluation.controls if pooled]
+    """Comparisons worth a table: the token arm with all others."""
+    token = evaluation.arm(TOKEN)
+    others = [other for other in evaluation.trained if token and other != token]
     return [
-        (a, b)
-        for a, b in dict.fromkeys(wanted)
-        if a and b and any(evaluation.difference(a, b, place) for place in evaluation.places)
+        (token, other)
+        for other in others
+        if token and any(evaluation.difference(token, other, place) for place in evaluation.places)
     ]
 
 
