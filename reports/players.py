@@ -12,7 +12,7 @@ from casim.export.bvh import bvh_parts
 from casim.skeleton import SKELETONS, Skeleton
 from reports.pages import Player
 
-SHADE = 16
+SHADE = 32
 """Shares of 255 that are told apart in maps of single heads: colours show no more, and the page stays small."""
 LIMBS = {
     "hand": ("shoulder", "elbow", "wrist", "collar"),

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from casim.record import Measure
 from reports import words
+from reports.charts import Dot, DotChart, DotSeries
 from reports.pages import (
     Absence,
     Block,
     Cell,
     Column,
     Effect,
+    Figure,
     Gate,
     Group,
     Prose,
@@ -26,6 +28,7 @@ LEAD = (
 )
 COMMAND = "python -m analysis.encoder_probe --pairs all"
 MAIN = "left_right"
+CORRECTIONS = ("raw", "centred", "standardised", "top removed")
 READOUTS = {"token": "the token itself", "pooled": "pooled vector"}
 
 
@@ -41,6 +44,7 @@ def section(records: Sequence[Stored]) -> Section | None:
     blocks: list[Block] = [
         verdict for encoder in encoders if encoder != "hashed" and (verdict := _verdict(results, encoder))
     ]
+    blocks += [_triplets(results, encoder) for encoder in encoders if encoder != "hashed"]
     blocks.append(_table(results))
     missing = item.record.config.get("missing", {})
     if isinstance(missing, dict):
@@ -90,6 +94,25 @@ def _accuracy(measure: Measure | None) -> str:
     if measure is None:
         return "an accuracy that was not measured"
     return f"{words.number(measure.value)}" + (f" ({words.span(measure.interval)})" if measure.interval else "")
+
+
+def _triplets(results: Mapping[str, Measure], encoder: str) -> Figure:
+    """Cosines of left or right with its opposite, a synonym and an unrelated word, before and after corrections."""
+    rows = [(readout, kind) for readout in READOUTS for kind in CORRECTIONS]
+    series = []
+    for style, other in enumerate(("opposite", "synonym", "random")):
+        found = [results.get(f"{encoder}/{MAIN}/{readout}/{other}/{kind}") for readout, kind in rows]
+        dots = tuple(Dot(m.value, m.interval) if m else None for m in found)
+        series.append(DotSeries({"random": "unrelated word"}.get(other, other), dots, style))
+    return DotChart(
+        id=f"encoders-{encoder}",
+        title=f"{encoder}: left and right against a synonym and an unrelated word",
+        rows=tuple(f"{READOUTS[readout]}, {kind}" for readout, kind in rows),
+        series=tuple(series),
+        x_label="cosine with the anchor",
+        caption="An encoder that tells left from right puts the opposite farther off than the synonym. Raw cosines "
+        "are made by what all vectors share.",
+    ).figure()
 
 
 def _table(results: Mapping[str, Measure]) -> Table:

@@ -80,6 +80,7 @@ def test_sections_stand_in_order(report):
     assert ids == [
         "verdict",
         "metrics",
+        "backbones",
         "confounds",
         "attention",
         "capacity",

@@ -1,0 +1,58 @@
+"""Charts of the attention probe beside its main ones: every layer and head, and how often each statistic errs."""
+
+import re
+from collections.abc import Mapping
+
+from casim.record import Measure
+from reports.charts import Dot, DotChart, DotSeries
+from reports.pages import Figure
+
+MOST = 0.07
+"""Largest false-positive rate at which a statistic counts by itself."""
+HEAD = re.compile(r"head/layer(\d+)/head(\d+)/auc")
+
+
+def heads(results: Mapping[str, Measure]) -> Figure | None:
+    """Alignment of every head of every layer."""
+    found = sorted((int(m[1]), int(m[2]), results[key]) for key in results if (m := HEAD.fullmatch(key)))
+    if not found:
+        return None
+    layers = sorted({layer for layer, _, _ in found})
+    numbers = sorted({head for _, head, _ in found})
+    held = {(layer, head): Dot(m.value, m.interval) for layer, head, m in found}
+    series = [
+        DotSeries(f"head {head}", tuple(held.get((layer, head)) for layer in layers), head % 5) for head in numbers
+    ]
+    caption = "Means over trainings, in which heads are matched by number alone."
+    if measure := results.get("calibration/head"):
+        caption += (
+            f" At the 5 % level single heads are called aligned by chance in {measure.value:.1%} of simulations."
+        )
+    return DotChart(
+        id="attention-heads",
+        title="Every layer and head",
+        rows=tuple(f"layer {layer}" for layer in layers),
+        series=tuple(series),
+        x_label="word-to-frame AUC",
+        reference=0.5,
+        caption=caption,
+    ).figure()
+
+
+def calibration(results: Mapping[str, Measure]) -> Figure | None:
+    """How often each statistic finds something in simulated maps that hold nothing."""
+    found = {key.partition("/")[2]: measure for key, measure in results.items() if key.startswith("calibration/")}
+    if not found:
+        return None
+    dots = tuple(Dot(measure.value, measure.interval) for measure in found.values())
+    count = max(measure.n or 0 for measure in found.values())
+    return DotChart(
+        id="attention-calibration",
+        title="False alarms of every statistic",
+        rows=tuple(found),
+        series=(DotSeries("false-positive rate", dots),),
+        x_label="share of simulations at the 5 % level",
+        reference=MOST,
+        caption=f"{count} simulations with the spectra of the model's own maps. Beyond the dashed line, {MOST}, a "
+        "statistic is no evidence by itself.",
+    ).figure()
