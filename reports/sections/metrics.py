@@ -20,6 +20,8 @@ from reports.stored import Stored
 
 LEAD = "All arms under one protocol; real clips are the ceiling, real clips judged by wrong captions the floor."
 CAPTIONS = 12
+FIRST = "scores0"
+"""Name of the evaluation that can say most."""
 ITEMS = "items.csv"
 FLOOR_ARM = "floor: wrong caption"
 OTHER = "real, other clips"
@@ -42,6 +44,8 @@ def section(records: Sequence[Stored]) -> Section | None:
 def _evaluation(evaluation: Evaluation, number: int) -> list[Block]:
     name = f"scores{number}"
     blocks: list[Block] = [Prose(f"From {evaluation.stored.id}. {_protocol(evaluation)}")]
+    if len(places_of(evaluation, name)) < len(evaluation.places):
+        blocks.append(Prose("Its retrieval scores are in the record, not here."))
     if (figure := _figure(evaluation, name)) is not None:
         blocks.append(figure)
     tables = _tables(evaluation, name)
@@ -57,6 +61,13 @@ def _evaluation(evaluation: Evaluation, number: int) -> list[Block]:
     if evaluation.stored.has(ITEMS) and (captions := _captions(evaluation, name)):
         blocks.append(Group("Captions behind the numbers", (captions,), is_folded=True))
     return blocks
+
+
+def places_of(evaluation: Evaluation, name: str) -> Sequence[Place]:
+    """What is shown of an evaluation: all, or of any but the first one all but the many retrieval scores."""
+    if name == FIRST:
+        return evaluation.places
+    return [place for place in evaluation.places if not place.metric.startswith("retrieval")]
 
 
 def _protocol(evaluation: Evaluation) -> str:
@@ -106,13 +117,13 @@ def _splits(evaluation: Evaluation, metric: str) -> list[str]:
 
 def _tables(evaluation: Evaluation, name: str) -> list[Table]:
     """One table per metric and split: arms down, kinds of caption across; the held-out exact score first."""
-    metrics = dict.fromkeys(place.metric for place in evaluation.places)
+    metrics = dict.fromkeys(place.metric for place in places_of(evaluation, name))
     by_kind = [metric for metric in metrics if len(_groups(evaluation, metric)) > 1]
     keys = [(metric, split) for metric in by_kind for split in _splits(evaluation, metric)]
     keys.sort(key=lambda key: key != ("exact_prompt", "held_out"))
     tables = [_table(evaluation, metric, split, name) for metric, split in keys]
     whole = [metric for metric in metrics if metric not in by_kind]
-    splits = dict.fromkeys(place.split for place in evaluation.places if place.metric in whole)
+    splits = dict.fromkeys(place.split for place in places_of(evaluation, name) if place.metric in whole)
     return tables + [_whole(evaluation, whole, split, name) for split in splits]
 
 
@@ -187,7 +198,7 @@ def _pairs(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 def _differences(evaluation: Evaluation, a: str, b: str, name: str) -> Table:
     rows = []
-    for place in evaluation.places:
+    for place in places_of(evaluation, name):
         measure = evaluation.difference(a, b, place)
         if measure is None:
             continue
@@ -221,7 +232,9 @@ def _seed_table(evaluation: Evaluation, name: str) -> Table | None:
     seeds = sorted({seed for arm in evaluation.trained for seed in evaluation.seeds(arm)})
     if len(seeds) < 2:
         return None
-    places = [place for place in evaluation.places if place.group == "all" or place in (HEADLINE, REVERSED)]
+    places = [
+        place for place in places_of(evaluation, name) if place.group == "all" or place in (HEADLINE, REVERSED)
+    ]
     rows = []
     for place in places:
         for arm in evaluation.trained:
