@@ -56,3 +56,26 @@ def calibration(results: Mapping[str, Measure]) -> Figure | None:
         caption=f"{count} simulations with the spectra of the model's own maps. Beyond the dashed line, {MOST}, a "
         "statistic is no evidence by itself.",
     ).figure()
+
+
+def events(results: Mapping[str, Measure], name: str, number: int) -> Figure | None:
+    """On clips whose word intervals nobody knows: attention to a word against the movement that it names.
+
+    Args:
+        results: of a record.
+        name: its id.
+        number: tells figures of several records apart.
+    """
+    found = {key.removesuffix("/event_rho"): m for key, m in results.items() if key.endswith("/event_rho")}
+    if not found:
+        return None
+    said = next((m.protocol for key, m in results.items() if key.startswith("verdict/")), "")
+    return DotChart(
+        id=f"attention-events{number}",
+        title=f"Real clips: attention to a word and the movement that it names, {name}",
+        rows=tuple(found),
+        series=(DotSeries("rho", tuple(Dot(m.value, m.interval) for m in found.values())),),
+        x_label="rank correlation over the frames of a clip",
+        reference=0.0,
+        caption=said,
+    ).figure()

@@ -8,7 +8,7 @@ import numpy as np
 
 from casim.record import Measure
 from reports import words
-from reports.attention_figures import calibration, heads
+from reports.attention_figures import calibration, events, heads
 from reports.charts import Dot, DotChart, DotSeries, Line, LineChart
 from reports.figures import FLOOR
 from reports.heat import WordMap, word_map
@@ -42,6 +42,8 @@ def section(records: Sequence[Stored]) -> Section | None:
     blocks = _probe(found[0])
     if len(found) > 1:
         blocks.append(_others(found))
+    real = [r for r in of_kind(records, "probe") if r not in found]
+    blocks += [figure for i, r in enumerate(real) if (figure := events(r.record.results, r.id, i))]
     return Section("attention", "Is the attention semantic?", LEAD, tuple(blocks), rank=20)
 
 
