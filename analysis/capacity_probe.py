@@ -29,7 +29,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -178,6 +178,7 @@ class Job:
     model: TextToMotion
     weights: str
     """SHA-256."""
+    config: Mapping[str, Any]
 
 
 def _observer(found: Sequence[Member], dataset: MotionDataset) -> Observer:
@@ -210,7 +211,13 @@ def _scored(
                 rows = scores.judge(seen, job.arm, job.seed, batch.split)
                 return _arrays(rows, {name: space for name, space in seen.spaces.items() if name in SPACES})
 
-            own = {"weights": job.weights, "clips": batch.real.ids, "noise": batch.seed, "arm": job.arm}
+            own = {
+                "weights": job.weights,
+                "run": job.config,
+                "clips": batch.real.ids,
+                "noise": batch.seed,
+                "arm": job.arm,
+            }
             rows, held = _of_arrays(store.get(f"{job.arm} {job.seed} {number}".replace(" ", "_"), own, make))
             parts.append(rows)
             spaces[batch.split, job.arm, job.seed].append(held)
@@ -242,9 +249,9 @@ def _jobs(found: Sequence[Member], models: Sequence[TextToMotion]) -> list[Job]:
     for member, model in zip(found, models, strict=True):
         weights = record.sha256(member.run.folder / checkpoint.WEIGHTS)
         if model.codec is not None and member.representation not in seen:
-            jobs.append(Job(f"{member.representation} {CODEC}", 0, model, weights))
+            jobs.append(Job(f"{member.representation} {CODEC}", 0, model, weights, member.run.config))
         seen.add(member.representation)
-        jobs.append(Job(member.who, member.run.seed, model, weights))
+        jobs.append(Job(member.who, member.run.seed, model, weights, member.run.config))
     return jobs
 
 

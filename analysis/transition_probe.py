@@ -235,7 +235,7 @@ def _joined(
                         progress.update(task, advance=1, description=f"{subject.run.name}: {cell.name}")
                 return arrays
 
-            key = {"weights": _weights(subject), "clips": batch.ids}
+            key = {"weights": _weights(subject), "run": subject.run.config, "clips": batch.ids}
             arrays = store.get(f"{subject.run.name}_{number}", key, make)
             for name in names:
                 mine = {k.partition("|")[2]: v for k, v in arrays.items() if k.partition("|")[0] == name}
@@ -285,7 +285,7 @@ def _sequences(
                 table = sequences.judge(motion, batch, eye, subject.arm, subject.run.seed, place)
                 return {name: table[name].to_numpy(float) for name in sequences.METRICS}
 
-            own = {"weights": _weights(subject), "clips": batch.ids}
+            own = {"weights": _weights(subject), "run": subject.run.config, "clips": batch.ids}
             name = f"{subject.run.name}_{actions}_{stretch:g}"
             scores = store.get(name, own, make)
             told = {"arm": subject.arm, "seed": subject.run.seed, "place": place, "item": batch.ids}
