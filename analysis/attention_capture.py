@@ -22,6 +22,8 @@ from casim.nn.attention import record_attention
 from casim.text_to_motion import TextToMotion
 from casim.types import Condition, MotionBatch, TextTokens, frame_mask
 
+Weighting = Literal["raw", "value norm", "rollout"]
+
 BATCH = 50
 """Clips per forward pass."""
 
@@ -34,7 +36,7 @@ class Choice:
     """Noise steps of the training schedule: 0 is hardly any noise, the last pure noise."""
     layer: int | None = None
     head: int | None = None
-    weighting: Literal["raw", "value norm", "rollout"] = "raw"
+    weighting: Weighting = "raw"
     """Weights as they are, weighted by the norm of what each token contributes (Kobayashi et al. 2020), or rolled
     out over all layers (Abnar and Zuidema 2020: one layer, no heads)."""
 

@@ -13,13 +13,14 @@ from analysis import attention_causes as causes
 from analysis import attention_designs as designs
 from analysis import attention_inference as inference
 from analysis import attention_persistence as persistence
+from analysis import attention_weightings as weightings
 from analysis.attention_study import Study
 from casim import record
 from casim.record import Measure
 from evaluators.embed import oracle
 
 FOLDER = "parts"
-PARTS = ("designs", "inference", "persistence", "causes")
+PARTS = ("designs", "weightings", "inference", "persistence", "causes")
 """In the order in which they are made."""
 MEASURES = TypeAdapter(dict[str, Measure])
 
@@ -86,6 +87,7 @@ def measures(
 def _parts(study: Study, clips: int, with_heads: bool) -> dict[str, Part]:
     return {
         "designs": (lambda: designs.measures(study), designs.captures(study)),
+        "weightings": (lambda: weightings.measures(study), weightings.captures(study)),
         "inference": (lambda: inference.measures(study), inference.captures(study)),
         "persistence": (lambda: persistence.measures(study), persistence.captures(study)),
         "causes": (

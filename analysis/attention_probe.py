@@ -32,6 +32,8 @@ bootstrap interval (clips x training seeds). Every `Measure.protocol` says in wo
 - `ARM/share`, `null uniform/share`: share of attention to content words that goes to words of the action under
   way.
 - `ARM/sink`: attention on special tokens; `ARM/text_mass`: attention of motion on text (1 for cross-attention).
+- `design/...`, `weighting/...`, `mixed/...` and `head/...`, `persistence/...`, `cause/...`, `calibration/...`: of
+  the parts, explained in `analysis.attention_{designs,weightings,inference,persistence,causes,calibration}`.
 - `gate/semantic gain`, `gate/beyond the template`, `gate/boundary tracking`, `gate/untrained is null`: 1 passed, 0
   failed; `protocol` holds the rule and what was measured. `verdict/WORD` with WORD one of semantic, positional,
   mixed, undetermined: the one that holds; `protocol` is the sentence to print.
@@ -123,8 +125,9 @@ class Config:
     steps: tuple[int, ...] = (900, 700, 400, 100, 10)
     """Noise steps of the training schedule: 0 is clean, the last (999) pure noise."""
     parts: tuple[str, ...] = PARTS
-    """What is made beside the maps: designs (prompts that pull place and meaning apart), inference (mixed model,
-    all heads), persistence, causes (interventions while sampling: minutes). Real clips have persistence alone."""
+    """What is made beside the maps: designs (prompts that pull place and meaning apart), weightings (value norms,
+    rollout), inference (mixed model, all heads), persistence, causes (interventions while sampling: minutes). Real
+    clips have persistence alone."""
     causes: int = 80
     """Pair clips of the causal tests, from 4."""
     calibrate: int = 0

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from analysis.attention_calibration import LIMIT
 from analysis.attention_results import NULLS
+from analysis.attention_weightings import WORDS
 from casim.record import Measure, RunRecord
 
 
@@ -51,6 +52,12 @@ def _parts(results: dict[str, Measure], console: Console) -> None:
             if not name.endswith("less plain"):
                 difference = results.get(f"design/{name} less plain/auc")
                 table.add_row(name, _cell(results[f"design/{name}/auc"]), _cell(difference))
+        console.print(table)
+    if "weighting/raw/auc" in results:
+        table = Table("which attention", "AUC", "untrained", "less raw")
+        for name in WORDS:
+            entries = (f"weighting/{name}{part}" for part in ("/auc", "/untrained", " less raw/auc"))
+            table.add_row(name, *(_cell(results.get(entry)) for entry in entries))
         console.print(table)
     if "cause/unchanged/target" in results:
         table = Table(

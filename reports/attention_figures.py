@@ -39,6 +39,32 @@ def heads(results: Mapping[str, Measure]) -> Figure | None:
     ).figure()
 
 
+def weightings(results: Mapping[str, Measure]) -> Figure | None:
+    """The alignment of raw attention, of attention weighted by value norms, and rolled out over layers."""
+    names = [m[1] for key in results if (m := re.fullmatch(r"weighting/(.+)/untrained", key))]
+    if not names:
+        return None
+    told = (("trained", "auc"), ("untrained", "untrained"))
+    series = [
+        DotSeries(label, tuple(_dot(results.get(f"weighting/{name}/{part}")) for name in names), style)
+        for style, (label, part) in enumerate(told)
+    ]
+    return DotChart(
+        id="attention-weightings",
+        title="Does it matter which attention is taken?",
+        rows=tuple(names),
+        series=tuple(series),
+        x_label="word-to-frame AUC",
+        reference=0.5,
+        caption="Weights as they are; times the norm of what each token contributes (a weight on a short value "
+        "moves nothing); rolled out over all layers. Bar: 95 % interval.",
+    ).figure()
+
+
+def _dot(measure: Measure | None) -> Dot | None:
+    return Dot(measure.value, measure.interval) if measure else None
+
+
 def calibration(results: Mapping[str, Measure]) -> Figure | None:
     """How often each statistic finds something in simulated maps that hold nothing."""
     found = {key.partition("/")[2]: measure for key, measure in results.items() if key.startswith("calibration/")}

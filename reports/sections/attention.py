@@ -8,7 +8,7 @@ import numpy as np
 
 from casim.record import Measure
 from reports import words
-from reports.attention_figures import calibration, events, heads
+from reports.attention_figures import calibration, events, heads, weightings
 from reports.charts import Dot, DotChart, DotSeries, Line, LineChart
 from reports.figures import FLOOR
 from reports.heat import WordMap, word_map
@@ -58,7 +58,7 @@ def _probe(item: Stored) -> list[Block]:
     blocks.append(_alignment(results).figure())
     if chart := _boundary(results):
         blocks.append(chart.figure())
-    blocks += [figure for figure in (heads(results), calibration(results)) if figure]
+    blocks += [figure for figure in (weightings(results), heads(results), calibration(results)) if figure]
     blocks.append(Group("Every number of the probe", (_table(results),), is_folded=True))
     if item.has(ARRAYS):
         blocks += _maps(item.arrays(ARRAYS))

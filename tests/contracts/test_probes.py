@@ -159,6 +159,10 @@ def test_parts_give_their_entries(attention: Path) -> None:
     }
     wanted |= {"cause/heads best 50%/target", "persistence/training seed/icc", "persistence/heads/matched"}
     assert wanted <= set(results)
+    raw, normed = (results[f"weighting/{name}/auc"].value for name in ("raw", "value norm"))
+    assert raw == pytest.approx(results["casim/auc"].value)  # the same maps
+    assert results["weighting/value norm less raw/auc"].value == pytest.approx(normed - raw)
+    assert len({results[f"weighting/{name}/auc"].value for name in ("raw", "value norm", "rollout")}) == 3
     assert results["persistence/noise/jsd"].value < results["persistence/null prompt swap/jsd"].value
 
 
