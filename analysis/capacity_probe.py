@@ -16,8 +16,9 @@ or long (thirds of the clips by length).
 - `slope/...`, `slope@seedN/...`: change of the gain per doubling of a VAE's latents.
 - `gain A - B/...`: difference of two gains.
 - `.../fid.tmr.raw/...`, `.../fid.essential.raw/...`: Frechet distances.
-- `REP latent/{side|part|order}/{accuracy|control|selectivity|unseen}`: what a linear layer reads off the latents
-  (`analysis.latent_readout`).
+- `REP latent/{side|part|order}/{accuracy|control|selectivity|unseen}`, `REP latent/actions/{accuracy|unseen}`: what
+  a linear layer reads off the latents (`analysis.latent_readout`); `REP untrained latent/...`: of a codec with
+  random weights.
 - `REP budget/{numbers|bits|parameters}`: what the representation holds of a clip; trained numbers of the denoiser.
 - `gate/NAME` and `verdict/{supported|not supported|undetermined}`: `analysis.capacity_results`.
 
@@ -50,13 +51,16 @@ from casim.text_to_motion import TextToMotion
 from casim.types import MotionDataset
 from evaluators import generation, scores
 from evaluators.arms import settled
-from evaluators.embed import oracle as oracles
 from evaluators.generation import Asked, Observer
-from evaluators.judges import find_judges
+from evaluators.judges import Judge, find_judges
 from evaluators.protocol import PRESETS, EvalBatch, Protocol, Space
 
 NAME = "capacity_probe"
 SCORES = "scores.csv"
+JUDGES = ("oracle", "tmr")
+"""Networks that look at the motions."""
+MADE = 1
+"""Version of what is kept of a motion; raised when that changes, so that it is made again."""
 BRIEFLY = "config, protocol"
 """Where the protocol stands in words, once."""
 COLUMNS = ("arm", "seed", "split", "item", "kind", "is_reversed", "frames")
@@ -71,12 +75,12 @@ class Config:
     runs: Annotated[tuple[str, ...], cli.POSITIONAL] = ()
     """Runs, or folders of runs, of a capacity grid; none: the grid is trained first, or taken up again."""
     grid: Literal["small", "medium", "full"] = "small"
-    """small: 1, 4 and 16 latents and VQ latents, 3 seeds (24 cells, about an hour on 2 cores); medium: also 2, 7
-    and 24 latents and frames; full: that with 5 seeds."""
+    """small: 1, 4 and 16 latents and VQ latents, 3 seeds (24 cells behind 4 codecs, about an hour on 2 cores);
+    medium: also 2, 7 and 24 latents and frames; full: that with 5 seeds."""
     beside: tuple[str, ...] = ()
     """Runs of other backbones of the same data, to stand beside the curve: choreography_t2m_gpt_casim_seed0 ..."""
     splits: tuple[str, ...] = (SPLIT, "test")
-    """Dataset splits; settings are chosen on "validation", never on the others."""
+    """Dataset splits, the verdict rests on the first; settings are chosen on "validation", never on the others."""
     samples: int | None = None
     """Captions per split; default all."""
     resamples: int = 2000
@@ -147,6 +151,10 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
         ValueError: unknown or unfinished runs, runs that cannot be compared, or data without known actions.
     """
     folder = _folder(config)
+    if not config.splits:
+        raise ValueError("name one split at least: --splits held_out")
+    if config.resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {config.resamples}")
     found = capacity_grid.members((*config.runs, *config.beside))
     models = [TextToMotion.load(member.run.folder, config.device) for member in found]
     dataset = models[0].dataset()
@@ -154,12 +162,14 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     if next(iter(clips.values())).batch([0]).alignment is None:
         raise ValueError(f"{found[0].run.dataset} does not know which action happens when; take choreography")
     protocol = settled(config.protocol(min(map(len, clips.values()))), [member.run for member in found])
-    written = _begin(found, protocol, config.device)
+    judges = {name: j for name, j in find_judges((), "choreography", dataset.spec).items() if name in JUDGES}
+    written = _begin(found, judges, protocol, config.device)
     with record.opened(written, folder):
         asked = [batch for split in clips for batch in generation.asked(split, clips[split], protocol)]
-        store = Store(folder, {"protocol": protocol.in_words(), "data": found[0].run.config["data"]})
+        stated = {"protocol": protocol.in_words(), "data": found[0].run.config["data"], "made": MADE}
+        store = Store(folder, stated | {"judges": {name: record.sha256(path) for name, path in _weights(judges)}})
         jobs = _jobs(found, models)
-        rows, spaces = _scored(jobs, asked, protocol, _observer(found, dataset), store, progress)
+        rows, spaces = _scored(jobs, asked, protocol, _observer(dataset, judges), store, progress)
         results = measures(rows, protocol.resampling, BRIEFLY) | frechet(spaces, BRIEFLY)
         results |= _of_codecs(found, models, dataset, protocol)
         written.results = results | verdict(results, config.splits[0], BRIEFLY)
@@ -181,10 +191,12 @@ class Job:
     config: Mapping[str, Any]
 
 
-def _observer(found: Sequence[Member], dataset: MotionDataset) -> Observer:
-    judges = find_judges((), found[0].run.dataset, dataset.spec)
-    kept = {name: judge.embedder for name, judge in judges.items() if name == "tmr"}
-    return Observer(dataset, {"oracle": oracles.bundled(), **kept})
+def _observer(dataset: MotionDataset, judges: Mapping[str, Judge]) -> Observer:
+    return Observer(dataset, {name: judge.embedder for name, judge in judges.items()})
+
+
+def _weights(judges: Mapping[str, Judge]) -> list[tuple[str, Path]]:
+    return [(name, judge.folder / checkpoint.WEIGHTS) for name, judge in judges.items()]
 
 
 Rows = tuple[pd.DataFrame, dict[tuple[str, str, int], list[Mapping[str, Space]]]]
@@ -283,11 +295,17 @@ def _of_codecs(
         entries[f"{name} budget/parameters"] = trained
         read = latent_readout.measures(codec, dataset, protocol.resampling, protocol.seed)
         entries |= {f"{name} latent/{key}": measure for key, measure in read.items()}
+        if codec is not None:
+            null = latent_readout.untrained(model.setup.first_stage.codec, codec, protocol.seed)
+            read = latent_readout.measures(null, dataset, protocol.resampling, protocol.seed)
+            entries |= {f"{name} untrained latent/{key}": measure for key, measure in read.items()}
         model.to(model.device)
     return entries
 
 
-def _begin(found: Sequence[Member], protocol: Protocol, device: str) -> record.RunRecord:
+def _begin(
+    found: Sequence[Member], judges: Mapping[str, Judge], protocol: Protocol, device: str
+) -> record.RunRecord:
     """A record of what will be scored, with the hashes of all weights."""
     there = {(member.representation, member.arm) for member in found}
     config = {
@@ -299,7 +317,7 @@ def _begin(found: Sequence[Member], protocol: Protocol, device: str) -> record.R
     }
     threads = torch.get_num_threads()
     written = record.begin("probe", NAME, config, seed=protocol.seed, device=device, threads=threads)
-    for folder in [member.run.folder for member in found] + [oracles.BUNDLED]:
+    for folder in [member.run.folder for member in found] + [judge.folder for judge in judges.values()]:
         weights = record.sha256(folder / checkpoint.WEIGHTS)
         written.inputs[record.relative(folder)] = record.Source(run=record.relative(folder), sha256=weights)
     return written

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.capacity_results import CODEC, HEADLINE, MAIN
-from analysis.latent_readout import TASKS
+from analysis.latent_readout import ACTIONS, TASKS
 from casim.record import Measure, RunRecord
 
 
@@ -52,6 +52,7 @@ def _held(written: RunRecord) -> Table:
         "bits",
         "mm",
         *(f"{task}: new, selective" for task in TASKS),
+        "actions: new, untrained",
     )
     for head in heads:
         table.add_column(head, justify="left" if head == "representation" else "right")
@@ -61,6 +62,7 @@ def _held(written: RunRecord) -> Table:
         error = found.get(f"{name} {CODEC}/joint_error/{written.config['protocol']['splits'][0]}/all")
         read = [[found.get(f"{name} latent/{task}/{key}") for key in ("unseen", "selectivity")] for task in TASKS]
         cells = [f"{m.value:.0f}" if m else "-" for m in (*plain, error)]
+        read.append([found.get(f"{name} {part}latent/{ACTIONS}/unseen") for part in ("", "untrained ")])
         cells += [", ".join(f"{m.value:.2f}" if m else "-" for m in pair) for pair in read]
         table.add_row(name, *cells)
     return table

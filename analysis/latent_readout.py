@@ -6,16 +6,18 @@ choreography; clips tell two actions one after the other:
 - side: all sided actions are left, or all are right (one at least);
 - part: both actions are of legs and root, or both of arms and spine;
 - order: one is of the legs and one of the arms: do the legs come first?
+- actions: which two are they, and in which order? Right if both are; this is what an exact motion needs.
 
 A ridge classifier, both answers weighted equally, is trained on train clips and tested on `test` (pairs of actions
 seen in training) and on `held_out` (pairs never seen). The control task (Hewitt and Liang 2019, arXiv:1909.03368)
 gives every ordered pair of actions a random answer; accuracy on it, on seen pairs, is what is learned by heart.
 Accuracy less control is selectivity. Accuracies are balanced: .5 for a probe that knows nothing, however unequal
 the answers. Representations differ in their number of dimensions, which the control task meets with the same
-probe.
+probe. The same is read off an untrained codec: random layers keep much of a clip, so that an accuracy speaks for
+what training kept only where it is above that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +29,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from analysis.capacity_grid import batches
+from casim import plugins
 from casim.data._actions import LOWER
 from casim.record import Measure
 from casim.types import Alignment, Clips, Codec, MotionDataset
-from evaluators.intervals import Resampling, mean_interval
+from evaluators.intervals import Estimate, Resampling, contrast_interval, mean_interval
 
 TASKS = ("side", "part", "order")
+ACTIONS = "actions"
 CONTROLS = 10
 MOST = 2400
 """Training clips read."""
@@ -87,7 +91,8 @@ def _averaged(motion: Float[torch.Tensor, "batch frames feats"]) -> Float[torch.
 
 
 def measures(codec: Codec | None, dataset: MotionDataset, how: Resampling, seed: int = 0) -> dict[str, Measure]:
-    """`TASK/accuracy`, `TASK/control`, `TASK/selectivity` (seen pairs) and `TASK/unseen` (pairs never seen)."""
+    """`TASK/accuracy`, `TASK/control`, `TASK/selectivity` (seen pairs) and `TASK/unseen` (pairs never seen); of the
+    task `actions` the first and the last."""
     splits = {name: dataset.split(name) for name in ("train", "test", "held_out")}
     longest = max(int(clips.lengths.max()) for clips in splits.values())
     mask = torch.ones(1, longest, dtype=torch.bool)
@@ -95,14 +100,41 @@ def measures(codec: Codec | None, dataset: MotionDataset, how: Resampling, seed:
     seen = {name: read(codec, clips, places, MOST if name == "train" else None) for name, clips in splits.items()}
     found: dict[str, Measure] = {}
     for task in TASKS:
-        for name, (right, words) in _scores(seen, task, seed).items():
-            if estimate := mean_interval(right[None], how):
+        for name, (score, words) in _scores(seen, task, seed).items():
+            if estimate := score.estimate(how):
                 found[f"{task}/{name}"] = estimate.measure(words)
+    for name, (right, words) in _named(seen).items():
+        if estimate := mean_interval(right[None], how, is_share=True):
+            found[f"{ACTIONS}/{name}"] = estimate.measure(words)
     return found
 
 
-def _scores(seen: Mapping[str, Read], task: str, seed: int) -> dict[str, tuple[Float[np.ndarray, " clips"], str]]:
-    """Per clip its share of the balanced accuracy, and how it was measured."""
+@dataclass(frozen=True)
+class Balanced:
+    """A weighted sum of balanced accuracies on the same clips."""
+
+    right: Float[np.ndarray, "tasks clips"]
+    """1 for a right answer, 0 for a wrong one."""
+    truth: Float[np.ndarray, "tasks clips"]
+    weights: Sequence[float]
+
+    def estimate(self, how: Resampling) -> Estimate | None:
+        """The sum, with clips resampled: each replicate has the classes that it drew, and weighs them equally."""
+        arms, weights = [], []
+        for right, truth, weight in zip(self.right, self.truth, self.weights, strict=True):
+            for answer in np.unique(truth):
+                arms.append(np.where(truth == answer, right, np.nan)[None])
+                weights.append(weight / len(np.unique(truth)))
+        found = contrast_interval(arms, weights, how)
+        if found is None:
+            return None
+        if len(self.right) == 1 and found.value in (0.0, 1.0):  # no resample differs
+            return mean_interval(self.right, how, is_share=True)
+        return Estimate(found.value, found.interval, self.right.shape[1])
+
+
+def _scores(seen: Mapping[str, Read], task: str, seed: int) -> dict[str, tuple[Balanced, str]]:
+    """Balanced accuracies, and how they were measured."""
     train, test, unseen = (seen[name] for name in ("train", "test", "held_out"))
     control = _control(train.pairs + test.pairs, seed)
     kept = {name: part.answers[task] != 0 for name, part in seen.items()}
@@ -114,31 +146,63 @@ def _scores(seen: Mapping[str, Read], task: str, seed: int) -> dict[str, tuple[F
     shares = {"ridgecv__sample_weight": _weights(own[:, 0])}
     probe.fit(train.vectors[kept["train"]], np.concatenate([own, made_up], 1), **shares)
     said = {n: np.sign(probe.predict(seen[n].vectors[kept[n]])) for n in ("test", "held_out")}
-    right = _right(said["test"][:, 0], test.answers[task][kept["test"]])
-    truth = control[len(train.pairs) :][kept["test"]].T
-    by_heart = np.mean([_right(s, t) for s, t in zip(said["test"][:, 1:].T, truth, strict=True)], 0)
-    new = _right(said["held_out"][:, 0], unseen.answers[task][kept["held_out"]])
+    truth = np.stack([test.answers[task][kept["test"]], *control[len(train.pairs) :][kept["test"]].T]).astype(float)
+    right = (truth == said["test"].T).astype(float)
+    new = unseen.answers[task][kept["held_out"]].astype(float)
+    share = 1 / CONTROLS
     size = f"{len(own)} train clips of two actions, {train.vectors.shape[1]} dimensions"
     words = f"balanced accuracy of a ridge classifier on {size}; "
     return {
-        "accuracy": (right, words + "test clips, pairs of actions seen in training"),
-        "control": (by_heart, words + f"random answer per ordered pair of actions, mean of {CONTROLS}"),
-        "selectivity": (right - by_heart, words + "accuracy less control"),
-        "unseen": (new, words + "held-out clips, pairs of actions never seen"),
+        "accuracy": (
+            Balanced(right[:1], truth[:1], [1.0]),
+            words + "test clips, pairs of actions seen in training",
+        ),
+        "control": (
+            Balanced(right[1:], truth[1:], [share] * CONTROLS),
+            words + f"random answer per ordered pair of actions, mean of {CONTROLS}",
+        ),
+        "selectivity": (Balanced(right, truth, [1.0] + [-share] * CONTROLS), words + "accuracy less control"),
+        "unseen": (
+            Balanced((said["held_out"][:, 0] == new)[None].astype(float), new[None], [1.0]),
+            words + "held-out clips, pairs of actions never seen",
+        ),
     }
+
+
+def _named(seen: Mapping[str, Read]) -> dict[str, tuple[Float[np.ndarray, " clips"], str]]:
+    """Per clip whether both actions are named in their order, and how it was measured."""
+    train = seen["train"]
+    names = np.unique(np.array(train.pairs))
+    first, second = (np.array([pair[k] for pair in train.pairs])[:, None] == names for k in (0, 1))
+    probe = make_pipeline(StandardScaler(), RidgeCV(PENALTIES, alpha_per_target=True))
+    probe.fit(train.vectors, np.concatenate([first, second], 1).astype(float))
+    size = f"{len(train.pairs)} train clips of two actions, {train.vectors.shape[1]} dimensions"
+    words = f"both of {len(names)} actions named by a ridge classifier on {size}; "
+    splits = {
+        "accuracy": ("test", "test clips, pairs of actions seen in training"),
+        "unseen": ("held_out", "held-out clips, pairs of actions never seen"),
+    }
+    found = {}
+    for name, (split, told) in splits.items():
+        said = probe.predict(seen[split].vectors).reshape(len(seen[split].pairs), 2, len(names)).argmax(2)
+        right = (names[said] == np.array(seen[split].pairs)).all(1)
+        found[name] = (right.astype(float), words + told)
+    return found
+
+
+def untrained(config: object, codec: Codec, seed: int = 0) -> Codec:
+    """A codec of the same config and features with fresh random weights; its latents are not standardised, which a
+    probe does by itself."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh: Codec = plugins.build(config, codec.spec, codec.mean.cpu().numpy(), codec.std.cpu().numpy())
+    return fresh.eval()
 
 
 def _weights(truth: Float[np.ndarray, " clips"] | Int[np.ndarray, " clips"]) -> Float[np.ndarray, " clips"]:
     """Both answers weigh the same, however often each is right; the mean weight is 1."""
     _, which, counts = np.unique(truth, return_inverse=True, return_counts=True)
     return (len(truth) / len(counts) / counts)[which]
-
-
-def _right(
-    said: Float[np.ndarray, " clips"], truth: Float[np.ndarray, " clips"] | Int[np.ndarray, " clips"]
-) -> Float[np.ndarray, " clips"]:
-    """Weighted 1 for right, 0 for wrong: the mean is balanced accuracy, .5 for a probe that knows nothing."""
-    return (said == truth) * _weights(truth)
 
 
 def _control(pairs: tuple[tuple[str, str], ...], seed: int) -> Float[np.ndarray, "clips controls"]:

@@ -32,7 +32,7 @@ class Store:
             try:
                 with np.load(file, allow_pickle=False) as held:
                     return dict(held)
-            except (OSError, ValueError, zipfile.BadZipFile):
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile):
                 file.unlink()
         arrays = make()
         record.write_atomic(file, npz(arrays))

@@ -10,15 +10,17 @@ Record (`kind="probe"`, `name="transition_probe"`). CELL is concatenate, linear_
 
 - `ARM CELL/METRIC`, `gain CELL/METRIC` (casim less fixed), and of real windows `real, change of action/METRIC`,
   `real, anywhere/METRIC`: peak_jerk and mean_jerk of a window; jerk_gap: mean distance of its jerk from the mean of
-  real changes of action; distance: joints' step over the seam in the body's own frame, largest_step: largest in the
+  real changes of action; seam_jerk: how far it stands out across the seam; distance: joints' step over the seam
+  in the body's own frame, largest_step: largest in the
   window; skate_ratio; speed; left_exact, right_exact: the neighbour shows what it was asked for, and nothing else,
   up to the middle of the seam; left_kept, right_kept: its action next to the seam is still there; cost, lost:
-  what both neighbours lose of the first two, and of these two, against concatenation.
+  how many segments lose the first, and the second, against concatenation (a segment with two seams counts once).
   CELL `inside` is the middle of the segments, where nothing is joined: how rough the generator itself is.
 - `.../curve_peak_jerk`, `.../curve_jerk_area`: peak of the mean curve, and area between it and the real mean
   (FlowMDM's PJ and AUJ, in seconds). `.../fid.SPACE.raw`: Frechet distance of windows to real changes of action.
-- `ARM trend bB/METRIC`: slope per 10 frames of handshake at blend B; `ARM trend linear_blend/...`: the same for
-  averaging alone; `ARM trend over blend hH/...`; `ARM CELL - OTHER/...`: differences of cells.
+- `ARM trend bB/METRIC`: slope per 10 frames over the handshakes above 0 at blend B; `ARM trend linear_blend/...`:
+  the same for averaging alone; `ARM trend over blend hH/...`; `ARM CELL - OTHER/...`: differences of cells, each
+  handshake against the next shorter one and against concatenation among them.
 - `one prompt ARM/{exact_prompt|order_accuracy|action_recall}/N actions/Sx`: one caption, no joining, clips of S
   times the trained length; `one prompt ARM/reach/Sx`: where it stops (`analysis.transition_sequences`).
 - `gate/NAME`, `verdict/{trade-off|smoother|no smoother|undetermined}`: `analysis.transition_results`.
@@ -52,7 +54,7 @@ from casim.types import Clips, MotionBatch
 from evaluators.arms import Run, check_finished, expanded, find_runs
 from evaluators.embed import oracle as oracles
 from evaluators.intervals import Resampling
-from evaluators.judges import find_judges
+from evaluators.judges import Judge, find_judges
 
 NAME = "transition_probe"
 SEAMS, CURVES = "seams.csv", "curves.npz"
@@ -60,6 +62,10 @@ BRIEFLY = "config, protocol"
 """Where the protocol stands in words, once."""
 FEWEST = 8
 """Segments, and windows of real clips, at least."""
+JUDGES = ("oracle", "tmr")
+"""Networks that look at the motions."""
+MADE = 2
+"""Version of what is kept of a motion; raised when that changes, so that it is made again."""
 REFERENCE = 600
 """Training clips whose changes of action are the reference."""
 
@@ -91,19 +97,29 @@ class Config:
     seed: int = 0
     """Seed of noise, captions and resampling."""
     quick: bool = False
-    """Shows the path in minutes: 24 captions, blends 0 and 10, 12 sequences, one training of each bundled arm."""
+    """Shows the path in minutes: 24 captions, blends 0 and that of the verdict, 12 sequences, one training of each
+    bundled arm."""
     out: Path | None = None
     """Folder of the record; default runs/transition_probe."""
     device: str = "cpu"
     """Where motions are generated."""
 
     def settled(self) -> "Config":
-        """The same without `quick`."""
+        """The same without `quick`.
+
+        Raises:
+            ValueError: a number out of range.
+        """
+        for name, least in (("samples", FEWEST), ("sequences", 0), ("resamples", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.at_blend not in self.blends:
+            raise ValueError(f"at_blend {self.at_blend} is none of the blends {', '.join(map(str, self.blends))}")
         if not self.quick:
             return self
         return replace(
             self,
-            blends=tuple(b for b in self.blends if b in (0, 10)) or self.blends[:1],
+            blends=tuple(b for b in self.blends if b in (0, self.at_blend)),
             samples=min(self.samples, 24),
             sequences=min(self.sequences, 12),
             resamples=min(self.resamples, 500),
@@ -150,18 +166,20 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
             f"a window around a seam has {design.WINDOW} frames, the shortest segment {shortest}: take runs that "
             "were trained on longer clips, such as transition_casim"
         )
-    judges = find_judges((), subjects[0].run.dataset, dataset.spec)
+    if settled.at_blend not in [cell.blend for cell in kept if cell.method == "double_take"]:
+        raise ValueError(f"segments of {shortest} frames have no room for any of the handshakes; take shorter ones")
+    judges = {name: j for name, j in find_judges((), "choreography", dataset.spec).items() if name in JUDGES}
     embedders = {name: judge.embedder for name, judge in judges.items() if name == "tmr"}
     eye = Eye(dataset, oracles.bundled(), embedders)
     words = _in_words(settled, batches, shortest)
-    written = _begin(subjects, settled, kept, left_out, words)
+    written = _begin(subjects, judges, settled, kept, left_out, words)
     with record.opened(written, folder):
-        store = Store(folder, _key(settled, subjects, kept))
+        store = Store(folder, _key(settled, subjects, judges, kept))
         table = _joined(subjects, batches, kept, settled, eye, store, progress)
         real, reference = _real(dataset, batches, eye, settled.seed)
         how = Resampling(resamples=settled.resamples, seed=settled.seed)
         written.results = measures(table, real, reference, kept, how, BRIEFLY)
-        written.results |= verdict(written.results, settled.at_blend, BRIEFLY)
+        written.results |= verdict(written.results, kept, settled.at_blend, BRIEFLY)
         if settled.sequences:
             rows = _sequences(subjects, dataset, settled, eye, store, progress)
             written.results |= sequences.measures(rows, how, BRIEFLY)
@@ -308,7 +326,7 @@ def _attach(
     for (arm, cell), seeds in table.items():
         curves[f"{arm} {cell}"] = np.mean([s.jerk.mean(0) for s in seeds.values()], 0).astype(np.float32)
         for seed, found in seeds.items():
-            scores = scores_of(found, reference, table[arm, PLAIN][seed])
+            scores = scores_of(found, reference)
             place = {"arm": arm, "cell": cell, "seed": seed, "seam": np.arange(len(found.jerk))}
             parts.append(pd.DataFrame(place | scores))
     curves |= {name: found.jerk.mean(0).astype(np.float32) for name, found in real.items()}
@@ -321,7 +339,12 @@ def _attach(
 
 
 def _begin(
-    subjects: Sequence[Subject], config: Config, kept: Sequence[Cell], left_out: Mapping[str, str], words: str
+    subjects: Sequence[Subject],
+    judges: Mapping[str, Judge],
+    config: Config,
+    kept: Sequence[Cell],
+    left_out: Mapping[str, str],
+    words: str,
 ) -> record.RunRecord:
     stated = {
         "protocol": {"text": words, "samples": config.samples, "seed": config.seed, "resamples": config.resamples},
@@ -333,7 +356,7 @@ def _begin(
     }
     threads = torch.get_num_threads()
     written = record.begin("probe", NAME, stated, seed=config.seed, device=config.device, threads=threads)
-    for folder in [subject.run.folder for subject in subjects] + [oracles.BUNDLED]:
+    for folder in [subject.run.folder for subject in subjects] + [judge.folder for judge in judges.values()]:
         weights = record.sha256(folder / checkpoint.WEIGHTS)
         written.inputs[record.relative(folder)] = record.Source(run=record.relative(folder), sha256=weights)
     return written
@@ -349,8 +372,13 @@ def _in_words(config: Config, batches: Sequence[MotionBatch], shortest: int) -> 
     )
 
 
-def _key(config: Config, subjects: Sequence[Subject], cells: Sequence[Cell]) -> dict[str, object]:
-    return {"seed": config.seed, "cells": [cell.name for cell in cells], "data": subjects[0].run.config["data"]}
+def _key(
+    config: Config, subjects: Sequence[Subject], judges: Mapping[str, Judge], cells: Sequence[Cell]
+) -> dict[str, object]:
+    """What every part depends on, beside its own run."""
+    eyes = {name: record.sha256(judge.folder / checkpoint.WEIGHTS) for name, judge in judges.items()}
+    stated = {"seed": config.seed, "cells": [cell.name for cell in cells], "data": subjects[0].run.config["data"]}
+    return {**stated, "judges": eyes, "made": MADE}
 
 
 def _weights(subject: Subject) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.transition_design import Cell
+from analysis.transition_design import WINDOW, Cell
 from analysis.transition_seams import Seams
 from casim.record import Measure
 from evaluators import variance
@@ -21,6 +22,7 @@ UNITS = {
     "peak_jerk": ("m/s^3", None),
     "mean_jerk": ("m/s^3", None),
     "jerk_gap": ("m/s^3", False),
+    "seam_jerk": ("m/s^3", None),
     "distance": ("mm", None),
     "largest_step": ("mm", None),
     "skate_ratio": ("share", False),
@@ -41,10 +43,16 @@ PER_SEAM = tuple(name for name in UNITS if not name.startswith("curve"))
 ARMS = ("casim", "fixed")
 PLAIN, INSIDE = "concatenate", "inside"
 CHANGE, ANYWHERE = "real, change of action", "real, anywhere"
-ROUGH = {"jerk_gap": "jerk gap", "distance": "step over the seam"}
+ROUGH = {"distance": "step over the seam", "seam_jerk": "jerk across the seam"}
 """Measures of roughness, in the order in which the verdict takes them."""
 MARGIN = 0.01
-"""Share of neighbours per 10 frames of handshake that counts as no loss of meaning."""
+"""Share of segments per 10 frames of handshake that counts as no loss of meaning."""
+EXACT = 0.2
+"""Share of segments that are exact end to end, at least: with less there is no meaning to lose."""
+TRAININGS = 3
+"""Trainings of an arm, at least, for a verdict that is not of one of them."""
+ACROSS = slice(WINDOW // 2 - 3, WINDOW // 2)
+"""Third differences that span the seam."""
 
 Table = Mapping[tuple[str, str], Mapping[int, Seams]]
 """Seams by arm and cell, and training seed."""
@@ -64,21 +72,23 @@ class Reference:
         return Reference(windows.jerk.mean(0), windows.vectors)
 
 
-def scores_of(seams: Seams, reference: Reference, plain: Seams | None) -> dict[str, Float[np.ndarray, " seams"]]:
-    """Every score of every seam; meaning and its cost where the window is a seam.
+def scores_of(seams: Seams, reference: Reference) -> dict[str, Float[np.ndarray, " seams"]]:
+    """Every score of every seam of one cell and training.
 
-    Args:
-        seams: of one cell and training.
-        reference: real windows.
-        plain: the same segments end to end; None for real windows.
+    `jerk_gap` is how far jerk is from the mean of the `reference`, real changes of action; `seam_jerk` how far it
+    stands out across the seam from the rest of the window.
     """
+    rest = np.delete(seams.jerk, np.arange(seams.jerk.shape[1])[ACROSS], 1)
     found = dict(seams.scores)
     found["jerk_gap"] = np.abs(seams.jerk - reference.jerk.mean()).mean(1)
-    if plain is not None and "left_kept" in found:
-        for name, kind in (("cost", "exact"), ("lost", "kept")):
-            fell = [plain.scores[f"{side}_{kind}"] - seams.scores[f"{side}_{kind}"] for side in ("left", "right")]
-            found[name] = np.mean(fell, 0)
+    found["seam_jerk"] = seams.jerk[:, ACROSS].mean(1) - rest.mean(1)
     return found
+
+
+def losses_of(seams: Seams, plain: Seams) -> dict[str, Float[np.ndarray, " segments"]]:
+    """What every segment loses against the same segments end to end; empty where no segments were joined."""
+    names = {"cost": "exact", "lost": "kept"}
+    return {name: plain.segments[kind] - seams.segments[kind] for name, kind in names.items() if seams.segments}
 
 
 def measures(
@@ -92,7 +102,7 @@ def measures(
     """`WHO CELL/METRIC`: WHO is an arm, `gain` (casim less fixed); and `real, .../METRIC`."""
     found: dict[str, Measure] = {}
     for name, seams in real.items():
-        for metric, values in scores_of(seams, reference, None).items():
+        for metric, values in scores_of(seams, reference).items():
             if estimate := mean_interval(values[None], how):
                 found[f"{name}/{metric}"] = _measure(estimate, metric, words)
     scored = {key: _crossed(table, key, reference) for key in table}
@@ -112,21 +122,25 @@ def measures(
                     continue
                 if e := contrast_interval([v for v in values if v is not None], list(weights.values()), how):
                     found[f"{arm} {key}/{metric}"] = _measure(e, metric, words)
+    for arm, count in {arm: len(seeds) for (arm, cell), seeds in table.items() if cell == PLAIN}.items():
+        found[f"{arm} trainings"] = Measure(value=float(count), n=count, unit="trainings", protocol=words)
     return found | _sets(table, real, reference, words)
 
 
 def trends(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
-    """Weighted sums of cells: slopes per 10 frames of handshake (end to end counts as 0) or blend, and what
-    denoising together adds to averaging."""
+    """Weighted sums of cells: slopes per 10 frames of handshake (end to end is none) or blend, differences from one
+    handshake to the next and from end to end, and what denoising together adds to averaging."""
     found: dict[str, dict[str, float]] = {f"{PLAIN} - {INSIDE}": {PLAIN: 1.0, INSIDE: -1.0}}
     double = [cell for cell in cells if cell.method == "double_take"]
     linear = [cell for cell in cells if cell.method == "linear_blend"]
     if len(linear) > 1:
-        found["trend linear_blend"] = _slope({PLAIN: 0} | {c.name: c.handshake for c in linear})
+        found["trend linear_blend"] = _slope({c.name: c.handshake for c in linear})
     for blend in sorted({cell.blend for cell in double}):
-        own = {PLAIN: 0} | {c.name: c.handshake for c in double if c.blend == blend}
-        if len(own) > 2:
+        own = {c.name: c.handshake for c in double if c.blend == blend}
+        if len(own) > 1:
             found[f"trend b{blend}"] = _slope(own)
+        for less, more in pairwise(sorted(own, key=own.__getitem__)):
+            found[f"{more} - {less}"] = {more: 1.0, less: -1.0}
     for handshake in sorted({cell.handshake for cell in double}):
         own = {c.name: c.blend for c in double if c.handshake == handshake}
         if len(own) > 1:
@@ -192,7 +206,8 @@ def _crossed(
     table: Table, key: tuple[str, str], reference: Reference
 ) -> dict[str, Float[np.ndarray, "seeds seams"]]:
     arm, _ = key
-    rows = [scores_of(s, reference, table[arm, PLAIN][seed]) for seed, s in sorted(table[key].items())]
+    seeds = sorted(table[key].items())
+    rows = [scores_of(s, reference) | losses_of(s, table[arm, PLAIN][seed]) for seed, s in seeds]
     return {metric: np.stack([row[metric] for row in rows]) for metric in rows[0]}
 
 
@@ -212,8 +227,11 @@ class Gate:
     rule: str
 
 
-def gates(results: Mapping[str, Measure], blend: int, arm: str = "casim") -> list[Gate]:
-    """The conditions, for the double take at a blend; smoothness is that of the first measure that sees a seam."""
+def gates(results: Mapping[str, Measure], cells: Sequence[Cell], blend: int, arm: str = "casim") -> list[Gate]:
+    """The conditions, for the double take at a blend; smoothness is that of the first measure that sees a seam.
+
+    The number of trainings is the `n` of the entry `ARM trainings`.
+    """
 
     def gate(name: str, key: str, rule: str, is_true: Callable[[float, float], bool]) -> Gate:
         measure = results.get(key)
@@ -231,30 +249,48 @@ def gates(results: Mapping[str, Measure], blend: int, arm: str = "casim") -> lis
     ]
     metric, words = next((m for m, g in zip(ROUGH.items(), seen, strict=True) if g.is_passed), ("", ""))
     trend = f"{arm} trend b{blend}"
+    first = min((c.handshake for c in cells if c.method == "double_take" and c.blend == blend), default=0)
+    trainings = results.get(f"{arm} trainings")
+    exact = f"{arm} {PLAIN}/left_exact"
     return [
+        Gate(
+            "three trainings",
+            trainings,
+            None if trainings is None else trainings.value >= TRAININGS,
+            f"{TRAININGS} or more trainings of the arm",
+        ),
+        gate("meaning to lose", exact, f"more than {EXACT} of them exact end to end", lambda low, _: low > EXACT),
         *seen,
+        gate(
+            "a handshake smooths",
+            f"{arm} double_take h{first} b{blend} - {PLAIN}/{metric}",
+            f"{words} with a handshake of {first} frames below that end to end",
+            lambda _, high: high < 0,
+        ),
         gate("smoother", f"{trend}/{metric}", f"slope of the {words} below 0", lambda _, high: high < 0),
-        gate("meaning is paid", f"{trend}/cost", "slope of the neighbours' loss above 0", lambda low, _: low > 0),
+        gate("meaning is paid", f"{trend}/cost", "slope of the segments' loss above 0", lambda low, _: low > 0),
         gate(
             "no meaning is paid",
             f"{trend}/cost",
-            f"slope of the neighbours' loss below {MARGIN} per 10 frames",
+            f"slope of the segments' loss below {MARGIN} per 10 frames",
             lambda _, high: high < MARGIN,
         ),
     ]
 
 
-def verdict(results: Mapping[str, Measure], blend: int, words: str) -> dict[str, Measure]:
-    """The gates, and what a longer handshake does: `trade-off` (smoother, at a cost of meaning), `smoother` (at
-    none), `no smoother` (rougher), or `undetermined`."""
-    found = gates(results, blend)
-    smoother, paid, free = found[-3:]
+def verdict(results: Mapping[str, Measure], cells: Sequence[Cell], blend: int, words: str) -> dict[str, Measure]:
+    """The gates, and what a longer handshake does beside a short one: `trade-off` (smoother, at a cost of meaning),
+    `smoother` (at none), `no smoother` (rougher), or `undetermined`, which every model is that shows no meaning or
+    has fewer than three trainings."""
+    found = gates(results, cells, blend)
+    trainings, meaning, (smoother, paid, free) = found[0], found[1], found[-3:]
     slope = smoother.measure.interval if smoother.measure else None
     word = "undetermined"
-    if smoother.is_passed and (paid.is_passed or free.is_passed):
-        word = "trade-off" if paid.is_passed else "smoother"
-    elif slope is not None and slope[0] > 0:
-        word = "no smoother"
+    if trainings.is_passed and meaning.is_passed:
+        if smoother.is_passed and (paid.is_passed or free.is_passed):
+            word = "trade-off" if paid.is_passed else "smoother"
+        elif slope is not None and slope[0] > 0:
+            word = "no smoother"
     entries = {
         f"gate/{gate.name}": Measure(
             value=float(gate.is_passed),

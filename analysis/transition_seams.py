@@ -1,7 +1,7 @@
 """The seams of joined motions: every way to join the same segments from the same noise, and what is seen there."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -49,6 +49,8 @@ class Seams:
     jerk: Float[np.ndarray, "seams thirds"]
     """Curve over the window, m/s^3."""
     vectors: dict[str, Float[np.ndarray, "seams _"]]
+    segments: dict[str, Float[np.ndarray, " segments"]] = field(default_factory=dict)
+    """What holds of a segment, not of a seam: a segment between two seams counts once."""
 
     @staticmethod
     def joined(parts: Sequence["Seams"]) -> "Seams":
@@ -58,22 +60,24 @@ class Seams:
             {name: np.concatenate([part.scores[name] for part in parts]) for name in first.scores},
             np.concatenate([part.jerk for part in parts]),
             {name: np.concatenate([part.vectors[name] for part in parts]) for name in first.vectors},
+            {name: np.concatenate([part.segments[name] for part in parts]) for name in first.segments},
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For a file."""
-        flat = {f"score/{name}": values for name, values in self.scores.items()}
-        return {"jerk": self.jerk} | flat | {f"vector/{name}": rows for name, rows in self.vectors.items()}
+        kinds = {"score": self.scores, "vector": self.vectors, "segment": self.segments}
+        flat = {f"{kind}/{name}": values for kind, own in kinds.items() for name, values in own.items()}
+        return {"jerk": self.jerk} | flat
 
     @staticmethod
     def of_arrays(arrays: dict[str, np.ndarray]) -> "Seams":
         """From a file."""
-        parts: dict[str, dict[str, np.ndarray]] = {"score": {}, "vector": {}}
+        parts: dict[str, dict[str, np.ndarray]] = {"score": {}, "vector": {}, "segment": {}}
         for key, values in arrays.items():
             kind, _, name = key.partition("/")
             if name:
                 parts[kind][name] = values
-        return Seams(parts["score"], arrays["jerk"], parts["vector"])
+        return Seams(parts["score"], arrays["jerk"], parts["vector"], parts["segment"])
 
 
 @dataclass(frozen=True)
@@ -121,19 +125,23 @@ class Eye:
     @torch.no_grad()
     def meaning(
         self, motion: Float[Tensor, "total feats"], layout: Layout, wanted: Sequence[Alignment]
-    ) -> dict[str, Float[np.ndarray, " seams"]]:
+    ) -> tuple[dict[str, Float[np.ndarray, " seams"]], dict[str, Float[np.ndarray, " segments"]]]:
         """For each seam: do both neighbours show exactly what they were asked to, each up to the middle of its
-        handshakes; and are their actions beside the seam there, handshakes included?"""
+        handshakes; and are their actions beside the seam there, handshakes included? The same for each segment, of
+        whose actions the share beside its one or two seams counts."""
         shown = self._actions(motion, layout.boundaries[:-1], np.diff(layout.boundaries).tolist())
         whole = self._actions(motion, layout.starts, layout.lengths)
         exact = np.array([is_exact(f, w) for f, w in zip(shown, wanted, strict=True)], dtype=float)
         ends = np.array([[_has(f, w, 0), _has(f, w, -1)] for f, w in zip(whole, wanted, strict=True)], dtype=float)
-        return {
+        seams = {
             "left_exact": exact[:-1],
             "right_exact": exact[1:],
             "left_kept": ends[:-1, 1],
             "right_kept": ends[1:, 0],
         }
+        kept = ends.mean(1)
+        kept[0], kept[-1] = ends[0, 1], ends[-1, 0]
+        return seams, {"exact": exact, "kept": kept}
 
     def _actions(
         self, motion: Float[Tensor, "total feats"], starts: Sequence[int], lengths: Sequence[int]
@@ -157,7 +165,8 @@ def look(motion: Float[Tensor, "total feats"], layout: Layout, wanted: Sequence[
         eye: what looks.
     """
     seams = eye.windows(cut(motion[None].expand(len(layout.boundaries) - 2, -1, -1), layout.boundaries[1:-1]))
-    return Seams(seams.scores | eye.meaning(motion, layout, wanted), seams.jerk, seams.vectors)
+    of_seams, of_segments = eye.meaning(motion, layout, wanted)
+    return Seams(seams.scores | of_seams, seams.jerk, seams.vectors, of_segments)
 
 
 def inside(motion: Float[Tensor, "total feats"], layout: Layout, eye: Eye) -> Seams:
@@ -214,11 +223,12 @@ def joined(
 def real_windows(
     batch: MotionBatch, rng: np.random.Generator, *, is_change: bool
 ) -> Float[Tensor, "windows frames feats"]:
-    """Windows of real clips: around the change from one action to the next, or anywhere; those that fit."""
+    """Windows of real clips: around the change from one action to the next (not of clips that show two at once), or
+    anywhere; those that fit."""
     lengths = batch.lengths.numpy()
     half = WINDOW // 2
     if is_change:
-        spans = [truth.actions for truth in batch.alignment or ()]
+        spans = [truth.actions if truth.kind != "while" else () for truth in batch.alignment or ()]
         middles = np.array([(s[0].end + s[1].start) // 2 if len(s) > 1 else -1 for s in spans])
     else:
         middles = half + (rng.random(len(lengths)) * np.maximum(lengths - WINDOW + 1, 1)).astype(int)

@@ -1,6 +1,7 @@
 """One prompt, no blending: more actions in a caption and more frames than training showed. Where does it stop?"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -70,6 +71,8 @@ def measures(rows: pd.DataFrame, how: Resampling, protocol: str) -> dict[str, Me
             if {"casim", "fixed"} <= set(tables) and (
                 estimate := difference_interval(tables["casim"], tables["fixed"], how)
             ):
+                if estimate.interval == (estimate.value, estimate.value):  # no resample differs: nothing is known
+                    estimate = replace(estimate, interval=None)
                 found[f"one prompt gain/{metric}/{place}"] = estimate.measure(protocol)
     for arm in arms:
         for stretch in STRETCHES:

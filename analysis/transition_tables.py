@@ -11,7 +11,7 @@ from casim.record import Measure, RunRecord
 
 COLUMNS = {
     "peak_jerk": "peak",
-    "jerk_gap": "gap",
+    "seam_jerk": "across",
     "distance": "step",
     "skate_ratio": "skate",
     "fid.tmr.raw": "FID",
@@ -19,9 +19,9 @@ COLUMNS = {
     "left_exact": "left",
     "right_exact": "right",
 }
-DIGITS = {"peak_jerk": 0, "jerk_gap": 0, "distance": 1, "fid.tmr.raw": 1}
+DIGITS = {"peak_jerk": 0, "seam_jerk": 0, "distance": 1, "fid.tmr.raw": 1}
 LEGEND = (
-    "peak, gap: jerk, its peak and its distance from real changes of action, m/s^3; step: over the seam, mm; left, "
+    "peak, across: jerk, its peak and how far it stands out across the seam, m/s^3; step: over the seam, mm; left, "
     "right: neighbours that show exactly what they were asked for, shares; cost: their loss against concatenation"
 )
 

@@ -153,16 +153,21 @@ def check_replaceable(folder: Path, kind: str) -> None:
 
 
 def save(record: RunRecord, folder: Path) -> Path:
-    """Writes `folder/record.json` atomically, one line for every result; gives its path."""
-    path, data = folder / FILE, record.model_dump()
+    """Writes `folder/record.json` atomically; gives its path."""
+    write_atomic(folder / FILE, dump(record))
+    return folder / FILE
+
+
+def dump(record: RunRecord) -> bytes:
+    """The text of a record: keys in order, one line for every result."""
+    data = record.model_dump()
     results = data["results"]
     lines = [f"  {json.dumps(key)}: {json.dumps(results[key], sort_keys=True)}" for key in sorted(results)]
     data["results"] = {}
     whole = json.dumps(data, indent=1, sort_keys=True)
     if lines:  # no other key of a record has this name at this depth
         whole = whole.replace('\n "results": {}', '\n "results": {\n' + ",\n".join(lines) + "\n }", 1)
-    write_atomic(path, (whole + "\n").encode())
-    return path
+    return (whole + "\n").encode()
 
 
 def load(path: Path) -> RunRecord:

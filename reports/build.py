@@ -18,7 +18,7 @@ from reports.archive import pack
 from reports.index import index
 from reports.page import page
 from reports.pages import Report, Section
-from reports.stored import MAKE_SOME, Stored, stored
+from reports.stored import MAKE_SOME, Stored, hashes, stored
 
 LIMIT = 15_000_000
 """Bytes beyond which a page is refused: browsers choke on more."""
@@ -44,12 +44,14 @@ def main(
         raise IsADirectoryError(f"{out} is a folder; name a file: --out {out / 'report.html'}")
     if compare is not None and records:
         raise ValueError("--compare takes two folders and no other records")
+    if out.resolve() in {path.resolve() for path in records}:
+        raise ValueError(f"{out} is one of the files to read; give --out another name")
     made, count, what = _made(records, out, compare)
     html = made.encode()
     if len(html) > LIMIT:
         raise ValueError(
-            f"the page would have {len(html) / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}; name fewer records, or "
-            "take a sample of their captions (--samples, --examples): python -m reports.build FOLDER ..."
+            f"the page would have {len(html) / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}; name fewer records "
+            "(python -m reports.build FOLDER ...), or take a sample: fewer --examples in the probes"
         )
     write_atomic(out, html)
     print(f"{out}: {count} {what}, {len(html) / 1e6:.2f} MB, {time.perf_counter() - began:.1f} s")
@@ -61,10 +63,10 @@ def _made(records: Sequence[Path], out: Path, two: tuple[Path, Path] | None) -> 
         return page(index(records, out)), len(records), "reports"
     if two is not None:
         a, b = (stored([root]) for root in two)
-        report = comparison.compare(a, b, (str(two[0]), str(two[1])))
-        return page(report, records=len(a) + len(b)), len(a) + len(b), "records"
+        report = comparison.compare(a, b, two)
+        return page(report, held=hashes([*a, *b])), len(a) + len(b), "records"
     found = stored(records or default_roots())
-    return page(compile_report(found), pack(found), len(found)), len(found), "records"
+    return page(compile_report(found), pack(found), hashes(found)), len(found), "records"
 
 
 def default_roots() -> tuple[Path, ...]:

@@ -1,6 +1,7 @@
 """Two sets of records side by side: which numbers, settings and hashes differ."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from casim.record import Measure
@@ -10,27 +11,32 @@ from reports.stored import Stored
 
 SAME = "equal to the last digit"
 LEAD = (
-    "Records of the same name in both sets, number by number. Two intervals that overlap do not show that two "
+    "Records of the same place in both sets, number by number. Two intervals that overlap do not show that two "
     "numbers are equal; two that do not overlap show that they differ."
 )
 
 
-def compare(a: Sequence[Stored], b: Sequence[Stored], names: tuple[str, str]) -> Report:
+def compare(a: Sequence[Stored], b: Sequence[Stored], roots: tuple[Path, Path]) -> Report:
     """The report of two sets.
 
     Args:
         a, b: the records.
-        names: of the sets, as the reader knows them.
+        roots: the folders (or files) that they lie in. Records pair by their place below it; where either holds a
+            single record, these two pair whatever they are called.
 
     Raises:
-        ValueError: no record has the same name in both.
+        ValueError: no record lies at the same place in both.
     """
-    left, right = ({_name(item): item for item in part} for part in (a, b))
+    names = str(roots[0]), str(roots[1])
+    left, right = ({_place(item, root): item for item in part} for part, root in zip((a, b), roots, strict=True))
+    if len(left) == len(right) == 1:
+        name = a[0].folder.name
+        left, right = {name: a[0]}, {name: b[0]}
     both = [name for name in left if name in right]
     if not both:
         raise ValueError(
-            f"no record of {names[0]} has the name of one of {names[1]}; give two folders that hold records of the "
-            "same names"
+            f"no record of {names[0]} lies at the place of one of {names[1]}, such as {next(iter(left))}; give two "
+            "folders with records at the same places, or two single records"
         )
     sections = [_overview(left, right, both, names)]
     sections += [_section(number, left[name], right[name], name, names) for number, name in enumerate(both)]
@@ -43,8 +49,10 @@ def compare(a: Sequence[Stored], b: Sequence[Stored], names: tuple[str, str]) ->
     )
 
 
-def _name(item: Stored) -> str:
-    return item.folder.name if item.folder.is_dir() else item.folder.stem
+def _place(item: Stored, root: Path) -> str:
+    """Where a record lies below the root."""
+    folder, root = item.folder.resolve(), root.resolve()
+    return folder.relative_to(root).as_posix() if root.is_dir() else folder.name
 
 
 def _overview(
@@ -59,9 +67,9 @@ def _overview(
             continue
         one, other = left[name].record, right[name].record
         pairs = [(one.results[key], other.results[key]) for key in one.results if key in other.results]
-        moved = sum(a.value != b.value for a, b in pairs)
+        moved = sum(_differ(a, b) for a, b in pairs)
         apart = sum(_are_apart(a, b) for a, b in pairs)
-        state = SAME if not moved else "numbers differ"
+        state = _state(left[name], right[name], moved)
         rows.append((Cell(name, tone="code"), state, str(len(pairs)), str(moved), str(apart)))
     heads = (
         Column("Record"),
@@ -75,11 +83,25 @@ def _overview(
     )
 
 
+def _state(one: Stored, other: Stored, moved: int) -> str:
+    a, b = one.record, other.record
+    if {a.status, b.status} != {"done"}:
+        return f"{a.status} against {b.status}"
+    if moved:
+        return "numbers differ"
+    return SAME if a.results.keys() == b.results.keys() else "equal where both have a number"
+
+
+def _differ(a: Measure, b: Measure) -> bool:
+    """In value, interval, N or unit; the words of the protocol may change."""
+    return (a.value, a.interval, a.n, a.unit) != (b.value, b.interval, b.n, b.unit)
+
+
 def _section(number: int, one: Stored, other: Stored, name: str, names: tuple[str, str]) -> Section:
     blocks: list[Block] = [_settings(number, one, other, names)]
     shared = [key for key in one.record.results if key in other.record.results]
-    moved = [key for key in shared if one.record.results[key].value != other.record.results[key].value]
-    told = f"{len(shared) - len(moved)} of {len(shared)} numbers are {SAME}."
+    moved = [key for key in shared if _differ(one.record.results[key], other.record.results[key])]
+    told = f"{len(shared) - len(moved)} of {len(shared)} numbers are {SAME}, with interval, N and unit."
     if alone := sorted({*one.record.results} ^ {*other.record.results}):
         told += f" {len(alone)} stand in one record alone, such as {alone[0]}."
     blocks.append(Prose(told))
@@ -93,16 +115,20 @@ def _numbers(number: int, one: Stored, other: Stored, keys: Sequence[str], names
     for key in keys:
         a, b = one.record.results[key], other.record.results[key]
         apart = Cell("yes", tone="warn") if _are_apart(a, b) else "no"
-        rows.append((key, _cell(a), _cell(b), f"{b.value - a.value:+.4g}".replace("-", "−"), apart, a.unit or "–"))
+        counts = str(a.n or "–") if a.n == b.n else f"{a.n or '–'} and {b.n or '–'}"
+        unit = (a.unit or "–") if a.unit == b.unit else f"{a.unit or '–'} and {b.unit or '–'}"
+        difference = f"{b.value - a.value:+.4g}".replace("-", "−")
+        rows.append((key, _cell(a), _cell(b), difference, apart, counts, unit))
     heads = (
         Column("Measure"),
         Column(names[0], "95 % interval", is_number=True),
         Column(names[1], "95 % interval", is_number=True),
         Column("Difference", is_number=True),
         Column("Intervals apart"),
+        Column("N", is_number=True),
         Column("Unit"),
     )
-    return Table(f"numbers{number}", f"Numbers that differ in {_name(one)}", heads, tuple(rows))
+    return Table(f"numbers{number}", f"Numbers that differ in {one.id}", heads, tuple(rows))
 
 
 def _cell(measure: Measure) -> Cell:
@@ -125,7 +151,7 @@ def _settings(number: int, one: Stored, other: Stored, names: tuple[str, str]) -
     heads = (Column("Setting"), Column(names[0]), Column(names[1]))
     return Group(
         f"{len(keys)} settings or files differ",
-        (Table(f"settings{number}", f"Settings and files that differ in {_name(one)}", heads, rows),),
+        (Table(f"settings{number}", f"Settings and files that differ in {one.id}", heads, rows),),
         is_folded=True,
     )
 

@@ -94,6 +94,7 @@ def _drawn(name: str, label: str, plot: Callable[[Frame], None], size: tuple[int
 
 def clean(svg: str, name: str, label: str) -> Svg:
     """SVG text made fit for the page: no namespaces, metadata, styles or foreign fonts; ids begin with `name`."""
+    svg = re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", svg)  # not allowed in XML
     root = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", svg))
     for parent in list(root.iter()):
         for child in list(parent):

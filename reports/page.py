@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -36,13 +37,13 @@ SYMBOLS = {
 """Tone and symbol of a verdict or of a gate; the word itself always stands beside them."""
 
 
-def page(report: Report, archive: bytes = b"", records: int = 0) -> str:
+def page(report: Report, archive: bytes = b"", held: Mapping[str, str] | None = None) -> str:
     """The whole file.
 
     Args:
         report: what it says.
         archive: records and arrays to give back (`reports.archive.pack`); empty: none.
-        records: how many records it was made from.
+        held: the records that it was made from, and their hashes (`reports.stored.hashes`).
     """
     style = _static("style.css")
     has_players = any(isinstance(b, Player) and b.tracks for s in report.sections for b in walk(s.blocks))
@@ -58,7 +59,7 @@ def page(report: Report, archive: bytes = b"", records: int = 0) -> str:
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             archive=Markup(element(archive)) if archive else "",
-            summary_text=Markup(summary(report, records)),
+            summary_text=Markup(summary(report, held or {})),
             policy=policy,
         )
     )
@@ -87,6 +88,7 @@ def _environment() -> Environment:
         "payload": lambda player: Markup(payload(player)),
         "tone": lambda word: SYMBOLS[word][0],
         "symbol": lambda word: SYMBOLS[word][1],
+        "order": lambda cell: getattr(cell, "order", None),
         "effect": _effect,
         "span": lambda effect: words.span(effect.interval, is_signed=True),
     }

@@ -37,6 +37,8 @@ class Cell:
     note: str = ""
     """Second line, smaller: an interval, a hash."""
     tone: Literal["", "good", "bad", "warn", "code"] = ""
+    order: float | None = None
+    """What the cell is sorted by where its text is no number of the column's unit."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ class Track:
     name: str
     joints: Float[np.ndarray, "frames joints xyz"]
     """Metres, y up."""
+    arm: str = ""
+    """Tracks of one arm share a stage, which shows the training chosen."""
+    seed: int | None = None
+    """Training seed; None for real clips."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ class Player:
     is_timed: tuple[bool, ...]
     """Words about one action alone."""
     heads: UInt8[np.ndarray, "seeds layers heads words frames"] | None = None
-    """Attention of every head of some trainings, 255 the strongest."""
+    """Attention of every head of some trainings while each makes its own motion, 255 the strongest."""
     seeds: tuple[int, ...] = ()
     """Training seed of each row of `heads`."""
 

@@ -34,13 +34,14 @@ def payload(player: Player) -> str:
         arrays["heads"] = np.asarray(player.heads, dtype=np.uint8) // SHADE * SHADE
     tracks = []
     for place, track in enumerate(player.tracks):
-        head, rows = bvh_parts(_on_floor(track.joints), player.fps)
-        turns = (rows[:, 3:] + 180) % 360 - 180
+        bvh = bvh_parts(_on_floor(track.joints), player.fps)
+        turns = (bvh.rows[:, 3:] + 180) % 360 - 180
         arrays |= {
             f"joints{place}": _millimetres(track.joints),
             f"turns{place}": np.round(turns * 90).astype("<i2"),
         }
-        tracks.append({"name": track.name, "bvh": head})
+        misfit = round(bvh.misfit * 1000)
+        tracks.append({"name": track.name, "arm": track.arm, "seed": track.seed, "bvh": bvh.head, "misfit": misfit})
     data = {
         "prompt": player.prompt,
         "words": player.words,
@@ -59,8 +60,18 @@ def payload(player: Player) -> str:
     }
     head = json.dumps(data, ensure_ascii=True).encode()
     head += b" " * (-len(head) % 4)  # arrays begin at a multiple of their size
-    parts = [len(head).to_bytes(4, "little"), head, *(_padded(a.tobytes()) for a in arrays.values())]
+    parts = [len(head).to_bytes(4, "little"), head, *(_padded(_bytes(a)) for a in arrays.values())]
     return base64.b64encode(zlib.compress(b"".join(parts), 9)).decode()
+
+
+def _bytes(values: np.ndarray) -> bytes:
+    """Of motion, what compresses best: steps from frame to frame (modulo 2^16), channel by channel, all low bytes
+    before all high bytes. Other arrays as they are."""
+    if values.dtype != np.dtype("<i2"):
+        return values.tobytes()
+    steps = np.diff(values, axis=0, prepend=np.zeros_like(values[:1])).astype("<i2")
+    by_channel = np.ascontiguousarray(steps.reshape(len(steps), -1).T)
+    return by_channel.view(np.uint8).reshape(-1, 2).T.tobytes()
 
 
 def _padded(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Records on disk and the files beside them: all that a report reads."""
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Iterable, Sequence
@@ -28,17 +29,25 @@ class Stored:
         """Whether the record names this artifact."""
         return artifact in self.record.artifacts
 
+    def lacks(self, *settings: str) -> str:
+        """Those of the settings that the record does not hold, as words; empty if it holds all."""
+        return ", ".join(name for name in settings if name not in self.record.config)
+
     def read(self, artifact: str) -> bytes:
         """The bytes of an artifact, checked against the hash in the record.
 
         Raises:
             FileNotFoundError: the record names no such artifact, or the file is gone.
-            ValueError: the file is not the one that the record was written for.
+            ValueError: the file is not the one that the record was written for, or lies outside its folder.
         """
         if not self.has(artifact):
             raise FileNotFoundError(f"the record {self.id} names no artifact {artifact}")
         entry = self.record.artifacts[artifact]
         path = self.folder / entry.path
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(
+                f"{self.id} names an artifact outside its folder, {entry.path}; its record was altered"
+            )
         if not path.is_file():
             raise FileNotFoundError(f"{self.id} lacks its artifact {entry.path}; run its command again")
         if record.sha256(path) != entry.sha256:
@@ -77,6 +86,11 @@ def stored(roots: Sequence[Path]) -> tuple[Stored, ...]:
     if twice := sorted({i for i in ids if ids.count(i) > 1}):
         raise ValueError(f"two records are called {twice[0]}; rename one of their folders")
     return tuple(sorted(found, key=lambda item: item.id))
+
+
+def hashes(records: Iterable[Stored]) -> dict[str, str]:
+    """SHA-256 of every record, by id."""
+    return {item.id: hashlib.sha256(record.dump(item.record)).hexdigest() for item in records}
 
 
 def _check_finite(item: Stored) -> None:

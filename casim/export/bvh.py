@@ -9,6 +9,7 @@ their angles; otherwise the rest of the misfit stays.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -31,15 +32,24 @@ def write_bvh(
     Raises:
         ValueError: not a clip of a known skeleton, or NaN.
     """
-    head, rows = bvh_parts(joints, fps, scale)
+    head, rows, _ = bvh_parts(joints, fps, scale)
     lines = [head, *(" ".join(f"{value:.6f}" for value in row) for row in rows)]
     write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
-def bvh_parts(
-    joints: Float[np.ndarray, "frames joints xyz"], fps: float, scale: float = CENTIMETRES
-) -> tuple[str, Float[np.ndarray, "frames channels"]]:
-    """All lines of the BVH file before its rows, and the rows: position of the root, then degrees.
+class Parts(NamedTuple):
+    """What a BVH file is made of."""
+
+    head: str
+    """All lines before the rows."""
+    rows: Float[np.ndarray, "frames channels"]
+    """Position of the root, then degrees."""
+    misfit: float
+    """How far the file puts a joint from where the clip has it, at most: metres."""
+
+
+def bvh_parts(joints: Float[np.ndarray, "frames joints xyz"], fps: float, scale: float = CENTIMETRES) -> Parts:
+    """The parts of the BVH file of a clip.
 
     Raises:
         ValueError: not a clip of a known skeleton, or NaN.
@@ -52,7 +62,24 @@ def bvh_parts(
     angles = np.unwrap(euler_zxy(turns[:, _depth_first(skeleton)]), period=360.0, axis=0)
     lines = ["HIERARCHY", *_hierarchy(skeleton, offsets * scale, scale * END_SITE), "MOTION"]
     lines += [f"Frames: {len(joints)}", f"Frame Time: {1 / fps:.8f}"]
-    return "\n".join(lines), np.concatenate([joints[:, 0] * scale, angles.reshape(len(joints), -1)], 1)
+    rows = np.concatenate([joints[:, 0] * scale, angles.reshape(len(joints), -1)], 1)
+    misfit = np.linalg.norm(placed(joints[:, 0], turns, offsets, skeleton) - joints, axis=-1).max()
+    return Parts("\n".join(lines), rows, float(misfit))
+
+
+def placed(
+    root: Float[np.ndarray, "frames xyz"],
+    turns: Float[np.ndarray, "frames joints 3 3"],
+    offsets: Float[np.ndarray, "joints xyz"],
+    skeleton: Skeleton,
+) -> Float[np.ndarray, "frames joints xyz"]:
+    """Joints of a rest skeleton that stands at `root` and is turned by local rotations."""
+    joints, world = np.repeat(root[:, None], len(offsets), 1), turns.copy()
+    for joint in _depth_first(skeleton)[1:]:
+        parent = skeleton.parents[joint]
+        joints[:, joint] = joints[:, parent] + world[:, parent] @ offsets[joint]
+        world[:, joint] = world[:, parent] @ turns[:, joint]
+    return joints
 
 
 def rest_offsets(

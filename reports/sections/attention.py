@@ -35,11 +35,9 @@ GROUPS = {"": "all", "natural": "told in order", "reversed": "told in reverse"}
 def section(records: Sequence[Stored]) -> Section | None:
     """The probe with most clips: verdict, nulls, boundary, maps."""
     found = [r for r in of_kind(records, "probe") if any(key.endswith("/auc") for key in r.record.results)]
-    if not found:
-        absence = Absence("The attention probe", "there is no finished record of it", COMMAND)
-        return Section("attention", "Is the attention semantic?", LEAD, (absence,), rank=20)
     found.sort(key=lambda r: (-max(m.n or 0 for m in r.record.results.values()), r.id))
-    blocks = _probe(found[0])
+    why = "there is no finished record of it on clips whose word intervals are known"
+    blocks: list[Block] = _probe(found[0]) if found else [Absence("The attention probe", why, COMMAND)]
     if len(found) > 1:
         blocks.append(_others(found))
     real = [r for r in of_kind(records, "probe") if r not in found]
@@ -218,24 +216,29 @@ def _player(arrays: Mapping[str, np.ndarray], i: int) -> Player:
         f"{kind}, {told}; attention from the real clip, noised.",
         _rows(i, what),
     )
-    tracks = [Track("real clip", real)] if real is not None else []
-    tracks += _generated(arrays, i)
-    span = (tuple(map(int, starts)), tuple(map(int, ends)))
     heads = get("heads")
-    seeds = tuple(range(len(heads))) if heads is not None else ()
+    seeds = tuple(map(int, _seeds(arrays)[: len(heads)])) if heads is not None else ()
+    tracks = [Track("real clip", real)] if real is not None else []
+    tracks += _generated(arrays, i, measured=0 if heads is None else len(heads))
+    span = (tuple(map(int, starts)), tuple(map(int, ends)))
     return Player(f"player{i}", prompt, shown, fps, tuple(tracks), figure, attention, *span, timed, heads, seeds)
 
 
-def _generated(arrays: Mapping[str, np.ndarray], i: int) -> list[Track]:
-    """The motion of the first run of every arm."""
+def _seeds(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    return arrays["tracks/seed"] if "tracks/seed" in arrays else np.arange(len(arrays.get("tracks/arm", ())))
+
+
+def _generated(arrays: Mapping[str, np.ndarray], i: int, measured: int) -> list[Track]:
+    """The motions of the runs whose heads are shown (the first `measured`), of other arms that of one run."""
     motions, arms = arrays.get(f"example{i}/motions"), arrays.get("tracks/arm")
     if motions is None or arms is None:
         return []
-    seeds = arrays.get("tracks/seed", np.zeros(len(arms)))
     first = {str(arm): k for k, arm in reversed(list(enumerate(arms)))}
+    shown = sorted({*range(measured), *first.values()})
+    seeds = _seeds(arrays)
     return [
-        Track(f"{words.arm_label(arm)}, training {int(seeds[k])}", motions[k])
-        for arm, k in sorted(first.items(), key=lambda pair: pair[1])
+        Track(f"{words.arm_label(str(arms[k]))}, training {seeds[k]}", motions[k], str(arms[k]), int(seeds[k]))
+        for k in shown
     ]
 
 

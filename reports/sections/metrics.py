@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from casim.record import Measure
 from reports import words
 from reports.charts import Dot, DotChart, DotSeries
 from reports.figures import FLOOR, REAL
@@ -209,7 +210,7 @@ def _differences(evaluation: Evaluation, a: str, b: str, name: str) -> Table:
                 place.label,
                 words.signed(measure.value, 3),
                 words.span(measure.interval, 3, is_signed=True),
-                "yes" if clear else "no",
+                _favours(measure, a, b) if clear else "neither",
                 ", ".join(words.signed(value) for value in seeds.values()) or "none",
                 str(measure.n or "?"),
             )
@@ -218,14 +219,19 @@ def _differences(evaluation: Evaluation, a: str, b: str, name: str) -> Table:
         Column("Score"),
         Column("Difference", is_number=True),
         Column("95 % interval", is_number=True),
-        Column("Excludes 0"),
+        Column("In favour of", "interval without 0"),
         Column("By training seed", is_number=True),
         Column("N", is_number=True),
     )
     caption = f"{words.short(a)} − {words.short(b)}, the same captions from the same noise"
-    return Table(
-        f"{name}-{words.short(a)}-{words.short(b)}", caption, columns, tuple(rows), "Positive: the first is better."
-    )
+    return Table(f"{name}-{words.short(a)}-{words.short(b)}", caption, columns, tuple(rows))
+
+
+def _favours(measure: Measure, a: str, b: str) -> str:
+    """Which of two arms a difference speaks for."""
+    if measure.higher_is_better is None:
+        return "no direction"
+    return words.short(a if (measure.value > 0) == measure.higher_is_better else b)
 
 
 def _seed_table(evaluation: Evaluation, name: str) -> Table | None:

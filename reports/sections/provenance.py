@@ -69,7 +69,9 @@ def _overview(records: Sequence[Stored]) -> Table:
         found = marks(item, records)
         state = Cell("; ".join(m.word for m in found), tone="warn") if found else Cell("clean", tone="good")
         commit = Cell(entry.revision.commit[:8], tone="code")
-        rows.append((Cell(item.id, tone="code"), entry.kind, commit, state, _took(item)))
+        rows.append(
+            (Cell(item.id, tone="code"), entry.kind, commit, state, Cell(_took(item), order=_seconds(item)))
+        )
     columns = (
         Column("Record"),
         Column("Kind"),
@@ -81,11 +83,16 @@ def _overview(records: Sequence[Stored]) -> Table:
 
 
 def _took(item: Stored) -> str:
+    seconds = _seconds(item)
+    return "not recorded" if seconds is None else words.seconds(seconds)
+
+
+def _seconds(item: Stored) -> float | None:
     try:
         start, end = (datetime.fromisoformat(t) for t in (item.record.started, item.record.finished))
     except ValueError:
-        return "not recorded"
-    return words.seconds((end - start).total_seconds())
+        return None
+    return (end - start).total_seconds()
 
 
 def _full(number: int, item: Stored, records: Sequence[Stored]) -> Group:

@@ -20,23 +20,24 @@ COMMAND = "python -m casim.suite transitions && python -m analysis.transition_pr
 ARMS = {"casim": "every token", "fixed": "one pooled vector"}
 KNOWN: Mapping[str, Word] = {"trade-off": "trade-off", "smoother": "smoother", "no smoother": "no smoother"}
 CLAIMS = {
-    "trade-off": "A longer handshake makes seams smoother and costs meaning on both sides of them.",
-    "smoother": "A longer handshake makes seams smoother; a cost of meaning was excluded.",
-    "no smoother": "A longer handshake makes seams rougher, not smoother.",
+    "trade-off": "A handshake longer than the shortest makes seams smoother and costs meaning on both sides of them.",
+    "smoother": "A handshake longer than the shortest makes seams smoother; a cost of meaning was excluded.",
+    "no smoother": "A handshake longer than the shortest makes seams rougher, not smoother.",
     "undetermined": "Whether a longer handshake makes seams smoother, and at what cost, is not decided.",
 }
 SWEPT = {
     "distance": ("The step over the seam", "mean step of the joints over the seam, mm"),
-    "jerk_gap": ("Jerk around the seam", "jerk, distance from real changes, m/s³"),
-    "cost": ("What the neighbours lose", "share of neighbours no longer exact"),
+    "seam_jerk": ("Jerk across the seam", "jerk across it less the rest of the window, m/s³"),
+    "cost": ("What the segments lose", "share of segments no longer exact"),
 }
 COLUMNS = {
     "peak_jerk": ("Peak jerk", "m/s³"),
     "jerk_gap": ("Jerk gap", "m/s³, lower is better"),
+    "seam_jerk": ("Jerk across", "less the window's rest, m/s³"),
     "distance": ("Step", "over the seam, mm"),
     "skate_ratio": ("Skating", "share, lower is better"),
     "fid.tmr.raw": ("FID", "TMR, lower is better"),
-    "cost": ("Cost", "neighbours no longer exact"),
+    "cost": ("Cost", "segments no longer exact"),
     "left_exact": ("Left exact", "share, higher is better"),
     "right_exact": ("Right exact", "share, higher is better"),
 }
@@ -51,6 +52,11 @@ def section(records: Sequence[Stored]) -> Section | None:
         return Section("transitions", "Transitions", LEAD, (absence,), rank=31)
     item = max(found, key=lambda stored: (len(stored.record.results), stored.id))
     results, config = item.record.results, item.record.config
+    if lacking := item.lacks("protocol", "at_blend", "window", "cells"):
+        absence = Absence(
+            "The transition probe", f"{item.id}, of another version, does not say its {lacking}", COMMAND
+        )
+        return Section("transitions", "Transitions", LEAD, (absence,), rank=31)
     blocks: list[Block] = [_verdict(results, config)] if word_of(results) else []
     blocks += [figure for metric in SWEPT if (figure := _sweep(results, config, metric))]
     if reach := _one_prompt(results):
@@ -68,8 +74,8 @@ def _verdict(results: Mapping[str, Measure], config: Mapping[str, Any]) -> Verdi
     trend = f"casim trend b{config['at_blend']}"
     labels = {
         f"{trend}/distance": "step over the seam per 10 frames of handshake, mm",
-        f"{trend}/jerk_gap": "jerk gap per 10 frames of handshake, m/s³",
-        f"{trend}/cost": "exactness that neighbours lose per 10 frames of handshake",
+        f"{trend}/seam_jerk": "jerk across the seam per 10 frames of handshake, m/s³",
+        f"{trend}/cost": "exactness that segments lose per 10 frames of handshake",
     }
     effects = [Effect(t, m.value, m.interval) for key, t in labels.items() if (m := results.get(key))]
     return Verdict(

@@ -24,7 +24,7 @@ from casim.record import Measure
 from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
 from casim.text_to_motion import TextToMotion
-from casim.types import Codec, MotionBatch
+from casim.types import Alignment, Codec, MotionBatch
 from evaluators.intervals import Resampling
 from evaluators.protocol import Space
 
@@ -167,6 +167,65 @@ def test_what_is_planted_in_latents_is_read_and_nothing_else(task: str, dataset:
     assert found[f"{task}/accuracy"].value > 0.98
     assert found[f"{task}/unseen"].value > 0.98
     assert found[f"{task}/selectivity"].value > 0.3
+    for measure in found.values():
+        low, high = measure.interval or (0, 0)
+        assert -1 <= low <= measure.value <= high <= 1
+    low, high = found[f"{task}/unseen"].interval or (0, 0)
+    assert 0 < high - low < 0.1
+
+
+def test_an_interval_is_that_of_balanced_accuracy() -> None:
+    """Three of four answers are 1: a probe that always says 1 scores .5, certainly; a perfect one 1, not above."""
+    truth = np.resize([1.0, 1.0, 1.0, -1.0], 80)
+    always = latent_readout.Balanced((truth == 1)[None].astype(float), truth[None], [1.0]).estimate(HOW)
+    assert always is not None
+    assert always.value == 0.5
+    assert always.interval == (0.5, 0.5)
+    perfect = latent_readout.Balanced(np.ones((1, 80)), truth[None], [1.0]).estimate(HOW)
+    assert perfect is not None
+    assert perfect.interval is not None
+    assert 0.9 < perfect.interval[0] < perfect.interval[1] == 1
+    rng = np.random.default_rng(0)
+    right = (rng.random(80) < 0.8).astype(float)
+    own = latent_readout.Balanced(right[None], truth[None], [1.0]).estimate(Resampling(resamples=4000))
+    assert own is not None
+    shares = [right[truth == answer].mean() for answer in (1, -1)]
+    spread = np.sqrt(sum(p * (1 - p) / (truth == answer).sum() for p, answer in zip(shares, (1, -1), strict=True)))
+    assert own.value == pytest.approx(np.mean(shares))
+    assert own.interval is not None
+    assert own.interval[1] - own.interval[0] == pytest.approx(2 * 1.96 * spread / 2, rel=0.15)
+
+
+def test_actions_are_named_where_latents_name_them(dataset: Choreography) -> None:
+    """Latents with a place for every first and every second action; answers per pair are learned by heart too."""
+    names = sorted({span.action for truth in all_truths(dataset) for span in truth.actions})
+
+    class Named(PlantedCodec):
+        def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
+            latents = torch.zeros(len(batch.motion), 2, len(names))
+            for row, truth in zip(latents, batch.alignment or (), strict=True):
+                for place, span in zip(row, truth.actions, strict=False):
+                    place[names.index(span.action)] = 1
+            return replace(batch, motion=latents, mask=self.code_mask(batch.mask))
+
+    found = latent_readout.measures(Named(None), dataset, HOW)
+    assert found["actions/unseen"].value == 1
+    assert latent_readout.measures(PlantedCodec(None), dataset, HOW)["actions/unseen"].value < 0.05
+
+
+def all_truths(dataset: Choreography) -> tuple[Alignment, ...]:
+    clips = dataset.split("train")
+    return clips.batch(range(len(clips))).alignment or ()
+
+
+def test_a_grid_of_one_seed_is_not_three_trainings() -> None:
+    """Seeds of other representations, beside the curve or on it, do not count for those behind the VAEs."""
+    rows = made_rows({f"vae{n}": 0.05 * np.log2(n) for n in SIZES}, seeds=1)
+    beside = made_rows({"t2m_gpt": 0.1, "vq": 0.1}, seeds=3)
+    found = measures(pd.concat([rows, beside]), HOW, "p")
+    told = verdict(found, "held_out", "p")
+    assert told["gate/three trainings"].value == 0
+    assert "verdict/undetermined" in told
 
 
 def test_noise_tells_nothing(dataset: Choreography) -> None:
@@ -222,8 +281,10 @@ def test_the_curve_of_toy_runs(make: Callable[..., Path], tmp_path: Path) -> Non
     assert found["vae1 budget/numbers"].value * 4 == found["vae4 budget/numbers"].value
     assert found["vq budget/bits"].value == pytest.approx(found["vq budget/numbers"].value / 12 * 8)
     assert "frames budget/bits" not in found
-    assert found["frames latent/side/accuracy"].n > 0
+    assert (found["frames latent/side/accuracy"].n or 0) > 0
     assert "vae4 codec/joint_error/held_out/all" in found
+    assert {"vq untrained latent/side/accuracy", "vae1 untrained latent/actions/unseen"} <= set(found)
+    assert "frames untrained latent/actions/unseen" not in found
     assert "verdict/undetermined" in found
     table = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert len(table) == 2 * 17 * (16 + 3)
@@ -251,6 +312,41 @@ def test_runs_that_are_no_curve_are_refused(
     with pytest.raises(ValueError, match=why):
         capacity_probe.run(capacity_probe.Config(runs, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["vae1", "vq"])
+def test_an_untrained_codec_has_other_weights_of_the_same_sizes(name: str, make: Callable[..., Path]) -> None:
+    model = TextToMotion.load(make(name, "casim"))
+    assert model.codec is not None
+    null, again = (latent_readout.untrained(model.setup.first_stage.codec, model.codec, 3) for _ in range(2))
+    own = {key.removeprefix("codec."): value for key, value in model.codec.state_dict().items()}
+    fresh = null.state_dict()
+    assert {key: value.shape for key, value in fresh.items()} == {key: own[key].shape for key in fresh}
+    moved = [key for key in fresh if fresh[key].ndim > 1 and not torch.equal(fresh[key], own[key])]
+    assert len(moved) > 3
+    assert all(torch.equal(value, fresh[key]) for key, value in again.state_dict().items())
+
+
+def test_scores_are_of_the_networks_that_looked(
+    make: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tuple(str(make("vae1", arm)) for arm in ("casim", "fixed"))
+    config = capacity_probe.Config(runs, out=tmp_path / "out", samples=9, resamples=20)
+    results = capacity_probe.run(config).results
+    made: list[str] = []
+    generate = capacity_probe.generation.generate
+    monkeypatch.setattr(
+        capacity_probe.generation, "generate", lambda *a, **k: made.append("again") or generate(*a, **k)
+    )
+    assert capacity_probe.run(config).results == results
+    assert not made
+    monkeypatch.setattr(capacity_probe, "_weights", lambda judges: [("oracle", Path(runs[0]) / "config.json")])
+    capacity_probe.run(config)
+    assert made
+    with pytest.raises(ValueError, match="one split at least"):
+        capacity_probe.run(replace(config, splits=()))
+    with pytest.raises(ValueError, match="resamples must be"):
+        capacity_probe.run(replace(config, resamples=0))
 
 
 def test_unfinished_runs_and_codecs_are_refused(make: Callable[..., Path], tmp_path: Path) -> None:

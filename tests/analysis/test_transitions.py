@@ -13,7 +13,17 @@ from rich.console import Console
 
 from analysis import transition_probe, transition_seams, transition_sequences
 from analysis.transition_design import WINDOW, Cell, cells, feasible
-from analysis.transition_results import CHANGE, INSIDE, PLAIN, Reference, measures, trends, verdict
+from analysis.transition_results import (
+    CHANGE,
+    INSIDE,
+    PLAIN,
+    Reference,
+    losses_of,
+    measures,
+    scores_of,
+    trends,
+    verdict,
+)
 from analysis.transition_seams import Eye, Seams, cut, joined, real_windows
 from analysis.transition_tables import show
 from casim import record
@@ -25,6 +35,8 @@ from casim.record import Measure
 from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
 from casim.text_to_motion import TextToMotion
+from casim.types import MotionBatch
+from evaluators.actions import is_exact
 from evaluators.embed import oracle
 from evaluators.intervals import Resampling
 
@@ -143,7 +155,41 @@ def test_real_windows_fit_their_clips(dataset: Choreography) -> None:
     assert anywhere.shape[:2] == (97, WINDOW)
     changes = real_windows(batch, rng, is_change=True)
     assert 10 < len(changes) < 97  # clips of one action have none
+    both = [i for i, plan in enumerate(dataset.split("train").plans) if plan.kind == "while"]
+    assert not len(real_windows(dataset.split("train").batch(both), rng, is_change=True))
     assert (changes.abs().sum(-1) > 0).all()  # no padding
+
+
+def test_a_wrong_segment_counts_at_its_own_seams(dataset: Choreography, eye: Eye) -> None:
+    """Segment 2 is wrong as a whole, segment 4 in its last action alone."""
+    clips = dataset.split("test")
+    pairs = [i for i, plan in enumerate(clips.plans) if plan.kind == "pair"]
+    truths = clips.batch(pairs).alignment or ()
+    right = [bool(e) for e in eye_exact(clips.batch(pairs), eye)]
+    batch = clips.batch([i for i, is_right in zip(pairs, right, strict=True) if is_right][:6])
+    layout = Cell(PLAIN).layout(batch.lengths.tolist())
+    motion = torch.cat([row[:length] for row, length in zip(batch.motion, batch.lengths, strict=True)])
+    wanted = list(batch.alignment or ())
+    plain = transition_seams.look(motion, layout, wanted, eye)
+    assert plain.scores["left_exact"].tolist() == plain.scores["right_exact"].tolist() == [1] * 5
+    shown = {span.action for span in wanted[4].actions}
+    other = next(span.action for truth in truths for span in truth.actions if span.action not in shown)
+    wanted[2] = next(t for t in truths if not {s.action for s in t.actions} & {s.action for s in wanted[2].actions})
+    last = replace(wanted[4].actions[-1], action=other)
+    wanted[4] = replace(wanted[4], actions=(*wanted[4].actions[:-1], last))
+    seen = transition_seams.look(motion, layout, wanted, eye)
+    assert seen.segments["exact"].tolist() == [1, 1, 0, 1, 0, 1]
+    assert seen.segments["kept"].tolist() == [1, 1, 0, 1, 0.5, 1]
+    assert seen.scores["left_exact"].tolist() == [1, 1, 0, 1, 0]
+    assert seen.scores["right_exact"].tolist() == [1, 0, 1, 0, 1]
+    assert seen.scores["left_kept"].tolist() == [1, 1, 0, 1, 0]
+    assert seen.scores["right_kept"].tolist() == [1, 0, 1, 1, 1]
+    assert losses_of(seen, plain)["cost"].tolist() == [0, 0, 1, 0, 1, 0]
+
+
+def eye_exact(batch: MotionBatch, eye: Eye) -> list[bool]:
+    found = eye.recognise(batch.motion, batch.mask)
+    return [is_exact(f, w) for f, w in zip(found, batch.alignment or (), strict=True)]
 
 
 def made(offset: float, kept: float, seed: int, gap: float = 100.0) -> Seams:
@@ -152,25 +198,28 @@ def made(offset: float, kept: float, seed: int, gap: float = 100.0) -> Seams:
     jerk = 500 + gap + 5 * np.abs(noise((53, WINDOW - 3)))
     scores = {name: 10 + noise(53) for name in ("peak_jerk", "mean_jerk", "largest_step", "skate_ratio", "speed")}
     scores["distance"] = offset + noise(53)
-    scores |= {name: (rng.random(53) < kept).astype(float) for name in ("left_exact", "right_exact")}
-    scores |= {name: (rng.random(53) < kept).astype(float) for name in ("left_kept", "right_kept")}
-    return Seams(scores, jerk, {"essential": noise((53, 4))})
+    segments = {name: (rng.random(54) < kept).astype(float) for name in ("exact", "kept")}
+    scores |= {"left_exact": segments["exact"][:-1], "right_exact": segments["exact"][1:]}
+    scores |= {"left_kept": segments["kept"][:-1], "right_kept": segments["kept"][1:]}
+    return Seams(scores, jerk, {"essential": noise((53, 4))}, segments)
 
 
-def planted(step: float, loss: float) -> dict[str, Measure]:
-    """Seams whose step falls by `step` mm and whose neighbours lose `loss` per 10 frames of handshake."""
+def planted(step: float, loss: float, exact: float = 0.98, trainings: int = 3) -> dict[str, Measure]:
+    """Seams whose step falls by `step` mm and whose segments lose `loss` per 10 frames of handshake; end to end it
+    is far larger than with any."""
     ways = cells((0, 10, 20, 30, 40), (10,))
-    table = {("casim", INSIDE): {seed: made(10, 1.0, 50 + seed) for seed in range(3)}}
+    table = {("casim", INSIDE): {seed: made(10, 1.0, 50 + seed) for seed in range(trainings)}}
     for number, cell in enumerate(ways):
         tens = cell.handshake / 10
+        offset = 60 - step * tens if tens else 200
         table["casim", cell.name] = {
-            seed: made(60 - step * tens, 0.98 - loss * tens, 100 * number + seed) for seed in range(3)
+            seed: made(offset, exact - loss * tens, 100 * number + seed) for seed in range(trainings)
         }
     reference = Reference(
         np.full(WINDOW - 3, 500.0), {"essential": np.random.default_rng(0).standard_normal((60, 4))}
     )
     found = measures(table, {CHANGE: made(1, 1.0, 7)}, reference, ways, HOW, "p")
-    return found | verdict(found, 10, "p")
+    return found | verdict(found, ways, 10, "p")
 
 
 @pytest.mark.parametrize(
@@ -178,20 +227,55 @@ def planted(step: float, loss: float) -> dict[str, Measure]:
     [(8.0, 0.15, "trade-off"), (8.0, 0.0, "smoother"), (-8.0, 0.15, "no smoother"), (0.0, 0.15, "undetermined")],
 )
 def test_a_planted_trend_is_found(step: float, loss: float, word: str) -> None:
-    found = planted(step, loss)
+    found = planted(step, loss, exact=0.98 if loss else 1.0)
     assert f"verdict/{word}" in found
     assert found["casim trend b10/distance"].value == pytest.approx(-step, abs=1.0)
     assert found["casim trend b10/cost"].value == pytest.approx(loss, abs=0.04)
     assert found["casim trend b10/lost"].value == pytest.approx(loss, abs=0.04)
     assert found["gate/step over the seam sees a seam"].value == 1.0
+    assert found["gate/a handshake smooths"].value == 1.0
+    one = found["casim double_take h20 b10 - double_take h10 b10/distance"]
+    assert one.value == pytest.approx(-step, abs=1.0)
+
+
+def test_no_verdict_without_meaning_or_from_few_trainings() -> None:
+    for found in (planted(8.0, 0.0, exact=0.0), planted(8.0, 0.15, trainings=2)):
+        assert "verdict/undetermined" in found
+    assert planted(8.0, 0.0, exact=0.0)["gate/meaning to lose"].value == 0.0
+
+
+def test_a_segment_with_two_seams_counts_once() -> None:
+    """The interval of the loss is that of 54 segments, as wide as that of one side alone."""
+    found = planted(8.0, 0.15)
+    cost, left = (found[f"casim double_take h20 b10 - {PLAIN}/{name}"] for name in ("cost", "left_exact"))
+    assert cost.n == 54
+    assert cost.interval is not None
+    assert left.interval is not None
+    assert np.ptp(cost.interval) == pytest.approx(np.ptp(left.interval), rel=0.25)
+
+
+def test_jerk_across_a_seam_stands_out() -> None:
+    still = made(0, 1, 3)
+    still.jerk[:] = 100
+    still.jerk[:, WINDOW // 2 - 3 : WINDOW // 2] = 700
+    reference = Reference(np.full(WINDOW - 3, 100.0), {})
+    assert scores_of(still, reference)["seam_jerk"].tolist() == [600.0] * 53
+    position = torch.zeros(1, WINDOW)
+    position[:, WINDOW // 2 :] = 1  # a step at the seam
+    touched = position.diff(n=3, dim=1)[0] != 0
+    assert torch.arange(WINDOW - 3)[touched].tolist() == [27, 28, 29]
 
 
 def test_the_slope_is_that_of_least_squares() -> None:
-    weights = trends(cells((0, 5, 20, 40), (0, 10)))["trend b10"]
-    handshakes, values = [0, 5, 20, 40], [9.0, 7.0, 3.0, 1.0]
+    """Over the handshakes above 0; and each against the next."""
+    every = trends(cells((0, 5, 20, 40), (0, 10)))
+    handshakes, values = [5, 20, 40], [7.0, 3.0, 1.0]
     fitted = np.polyfit(np.array(handshakes) / 10, values, 1)[0]
-    names = [PLAIN, *(f"double_take h{h} b10" for h in handshakes[1:])]
+    names = [f"double_take h{h} b10" for h in handshakes]
+    weights = every["trend b10"]
     assert sum(weights[n] * v for n, v in zip(names, values, strict=True)) == pytest.approx(fitted)
+    assert every[f"{names[2]} - {names[1]}"] == {names[2]: 1.0, names[1]: -1.0}
+    assert every[f"{names[0]} - {PLAIN}"] == {names[0]: 1.0, PLAIN: -1.0}
 
 
 def test_sequences_are_longer_than_any_training_clip_and_exact_themselves(dataset: Choreography, eye: Eye) -> None:
@@ -228,7 +312,8 @@ def test_the_probe_on_toy_runs_goes_on_where_it_was_stopped(
     assert set(rows["cell"]) == {INSIDE, *written.config["cells"]}
     assert len(rows) == len(runs) * rows["cell"].nunique() * rows["seam"].nunique()
     assert rows["seam"].nunique() == 7
-    assert rows.loc[rows["cell"] == PLAIN, "cost"].eq(0).all()
+    assert written.results["casim concatenate/cost"].value == 0
+    assert written.results["casim concatenate/cost"].n == 8
     with np.load(tmp_path / "out" / "curves.npz") as curves:
         assert curves["casim concatenate"].shape == (WINDOW - 3,)
     assert {"gain concatenate/distance", f"{CHANGE}/jerk_gap", "one prompt gain/exact_prompt/6 actions/2x"} <= set(
@@ -248,6 +333,11 @@ def test_the_probe_on_toy_runs_goes_on_where_it_was_stopped(
     monkeypatch.setattr(transition_sequences, "generated", fail)
     again = transition_probe.run(config)
     assert again.results == written.results
+    with pytest.raises(AssertionError, match="made again"):  # parts hold the cells they were made for
+        transition_probe.run(replace(config, handshakes=(0, 10, 20)))
+    monkeypatch.setattr(transition_probe.record, "sha256", lambda path: "another")
+    with pytest.raises(AssertionError, match="made again"):  # and the networks that looked
+        transition_probe.run(config)
 
 
 def test_runs_that_cannot_be_joined_are_refused(make: Callable[..., Path], tmp_path: Path) -> None:
@@ -260,4 +350,13 @@ def test_runs_that_cannot_be_joined_are_refused(make: Callable[..., Path], tmp_p
     short = str(make("casim", data=replace(DATA, min_frames=36, max_frames=43)))
     with pytest.raises(ValueError, match="trained on longer clips"):
         transition_probe.run(transition_probe.Config((short,), out=tmp_path / "out"))
+    for wrong, told in (
+        ({"samples": 0}, "samples must be at least 8"),
+        ({"sequences": -1}, "sequences must be at least 0"),
+        ({"resamples": 0}, "resamples must be at least 1"),
+        ({"at_blend": 7}, "none of the blends"),
+        ({"handshakes": (500,), "shortest": 91}, "no room for any"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            transition_probe.run(transition_probe.Config((run,), out=tmp_path / "out", **wrong))
     assert not (tmp_path / "out").exists()

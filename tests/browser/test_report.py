@@ -9,12 +9,14 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import synthetic_records as synthetic
 
 import reports
+from casim import record
 from casim.export.bvh import bvh_parts
 from reports.archive import pack
 from reports.build import compile_report
@@ -248,9 +250,24 @@ def test_a_table_is_sorted_filtered_and_saved(plain, tmp_path):
         )
     )
     told = json.loads(saved(plain, tools.get_by_text("JSON").click, tmp_path / "t.json"))
-    assert [told["columns"], *told["rows"]] == table
+    assert [told["columns"], *[[str(field) for field in row] for row in told["rows"]]] == table
     assert len(table) == len(up) + 1  # all rows, not the filtered ones alone
-    assert table[0][0] == "Measure"
+    assert table[0][:4] == ["Measure", "Value", "95 % interval, low", "95 % interval, high"]
+    for row in told["rows"]:
+        assert isinstance(row[1], float | int)
+        assert row[2] == "" or row[2] <= row[1] <= row[3]
+    assert {row[0]: row[1] for row in told["rows"]}["casim/auc/natural"] == 0.93
+
+
+def test_every_drawing_is_saved_as_xml(plain, tmp_path):
+    plain.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    buttons = plain.locator("figure[id] > .get")
+    assert buttons.count() > 10
+    for i in range(buttons.count()):
+        drawing = ElementTree.fromstring(saved(plain, buttons.nth(i).click, tmp_path / "figure.svg"))
+        assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+        assert drawing.get("font-family")
+        assert "var(" not in ElementTree.tostring(drawing, encoding="unicode")
 
 
 def test_motions_are_saved_as_they_are(plain, file, tmp_path):
@@ -267,12 +284,44 @@ def test_motions_are_saved_as_they_are(plain, file, tmp_path):
         assert clip["fps"] == 20
     saved(plain, stage.get_by_text("BVH").click, tmp_path / "clip.bvh")
     lines = (tmp_path / "clip.bvh").read_text().splitlines()
-    head, rows = bvh_parts(joints, 20.0)
+    head, rows, misfit = bvh_parts(joints, 20.0)
+    assert f"±{round(misfit * 1000)} mm" in (stage.text_content() or "")
     assert "\n".join(lines[: -len(joints)]) == head
     given = np.array([[float(v) for v in line.split()] for line in lines[-len(joints) :]])
     np.testing.assert_allclose(given[:, :3], rows[:, :3], atol=0.06)
-    turns = (given[:, 3:] - rows[:, 3:] + 180) % 360 - 180
-    np.testing.assert_allclose(turns, 0, atol=0.01)
+    turns = given[:, 3:] - rows[:, 3:]
+    np.testing.assert_allclose((turns + 180) % 360 - 180, 0, atol=0.01)
+    assert np.ptp(np.round(turns / 360), axis=0).max() == 0  # no turn is a whole one too far
+
+
+def test_a_turning_body_has_no_jumps(browser, tmp_path):
+    """Angles that pass half a turn go on, in the file as in the library's."""
+    root = synthetic.probe(tmp_path / "records").parent
+    folder = root / "attention"
+    with np.load(folder / "arrays.npz") as held:
+        arrays = {name: held[name] for name in held.files}
+    clip = arrays["example0/real"].astype(float)
+    angle = np.linspace(0, 14, len(clip))
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, z = clip[..., 0].copy(), clip[..., 2].copy()
+    clip[..., 0], clip[..., 2] = x * cos + z * sin, z * cos - x * sin
+    arrays["example0/real"] = clip.astype(np.float16)
+    np.savez(folder / "arrays.npz", **arrays)
+    item = record.load(folder)
+    item.artifacts = {}
+    record.attach(item, folder, folder / "arrays.npz")
+    record.save(item, folder)
+    (tmp_path / "r.html").write_text(render(compile_report(stored([root]))), encoding="utf-8")
+    page = browser.new_page(accept_downloads=True)
+    page.goto((tmp_path / "r.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    stage = page.locator(".player").first.locator(".stages figure").first
+    saved(page, stage.get_by_text("BVH", exact=True).click, tmp_path / "clip.bvh")
+    page.close()
+    lines = (tmp_path / "clip.bvh").read_text().splitlines()[-len(clip) :]
+    turns = np.array([[float(v) for v in line.split()] for line in lines])[:, 3:]
+    assert np.abs(np.diff(turns, axis=0)).max() < 180
+    assert np.ptp(turns, axis=0).max() > 700
 
 
 def test_the_records_come_back(plain, file, tmp_path):
@@ -283,11 +332,27 @@ def test_the_records_come_back(plain, file, tmp_path):
 
 
 def test_an_address_names_a_head(plain, file):
-    plain.evaluate("location.hash = '#probe=attention&prompt=2&seed=1&layer=1&head=1&frame=7'")
     player = plain.locator(".player").nth(1)
+    names = player.locator(".stages figcaption")
+    assert "outlines: true intervals" in (player.locator(".source").text_content() or "")
+    assert [name.rpartition(" ")[2] for name in names.all_text_contents()] == ["clip", "5", "5"]
+    plain.evaluate("location.hash = '#probe=attention&prompt=2&seed=7&layer=1&head=1&frame=7'")
     until(lambda: player.locator(".clock").text_content() == "0.35 s")
     chosen = player.locator("select[aria-label^='Attention']")
-    assert [chosen.nth(i).input_value() for i in range(3)] == ["1", "1", "1"]
+    assert [chosen.nth(i).input_value() for i in range(3)] == ["7", "1", "1"]
+    assert [name.rpartition(" ")[2] for name in names.all_text_contents()] == ["clip", "7", "5"]
+    assert "training 7 on its own motion" in (player.locator(".source").text_content() or "")
+    assert player.locator(".word-button.told").count() == 0
+    held = next(v.arrays["arrays.npz"] for v in reports.load(file).values() if "arrays.npz" in v.arrays)
+    heads = next(
+        held[f"example{k}/heads"]
+        for k in range(int(held["examples"]))
+        if f"“{held[f'example{k}/prompt']}”" in (player.get_attribute("aria-label") or "")
+    )
+    head = heads[1, 1, 1] // 32 * 32
+    shade = "(b) => b.map(e => Number(e.style.getPropertyValue('--heat')))"
+    heat = player.locator(".word-button").evaluate_all(shade)
+    np.testing.assert_allclose(heat, head[:, 7] / head.max(), atol=0.004)
     chosen.nth(1).select_option("0")
     assert "layer=0" in plain.evaluate("location.hash")
     plain.go_back()
@@ -295,6 +360,54 @@ def test_an_address_names_a_head(plain, file):
     chosen.nth(1).select_option("")
     assert "layer" not in plain.evaluate("location.hash")
     assert chosen.nth(2).is_disabled()
+
+
+def test_back_before_the_first_step_shows_the_beginning(plain):
+    player = player_of(plain)
+    chosen = player.locator("select[aria-label^='Attention']")
+    chosen.nth(1).select_option("0")
+    plain.go_back()
+    until(lambda: chosen.nth(1).input_value() == "")
+
+
+def test_odd_addresses_do_no_harm(plain):
+    player = player_of(plain)
+    plain.evaluate("location.hash = '#probe=attention&prompt=1&frame=abc&layer=99&word=x'")
+    until(lambda: player.locator(".clock").text_content() == "0.00 s")
+    button = player.locator(".transport button").first
+    button.click()
+    until(lambda: float((player.locator(".clock").text_content() or "0").split()[0]) > 0.1)
+    button.click()
+    frame = player.locator("input[type=range]").input_value()
+    until(lambda: f"frame={frame}" in plain.evaluate("location.hash"))
+
+
+def test_the_keyboard_does_all_that_the_mouse_does(plain):
+    player = player_of(plain)
+    slider = player.locator("input[type=range]")
+    last = int(slider.get_attribute("max") or "0")
+    player.focus()
+    for key, frame in (("End", last), ("Home", 0), ("5", round(last / 2)), ("ArrowLeft", round(last / 2) - 1)):
+        plain.keyboard.press(key)
+        assert int(slider.input_value()) == frame
+    stage = player.locator("canvas.stage").first
+    before = stage.screenshot()
+    plain.keyboard.press("Shift+ArrowRight")
+    assert stage.screenshot() != before
+    shown = slider.input_value()
+    plain.evaluate("addEventListener('keydown', e => { window.isKept = !e.defaultPrevented; })")
+    plain.keyboard.press("Control+ArrowRight")
+    assert slider.input_value() == shown
+    assert plain.evaluate("window.isKept")
+
+
+def test_times_are_sorted_by_length(plain):
+    plain.evaluate("page.unfold(document.getElementById('records'))")
+    plain.locator("#records thead button").last.click()
+    order = "[...document.querySelectorAll('#records td[data-order]')].map(c => Number(c.dataset.order))"
+    seconds = plain.evaluate(order)
+    assert len(seconds) > 3
+    assert seconds == sorted(seconds)
 
 
 def test_captions_are_found_by_their_words(plain):

@@ -116,6 +116,8 @@ def evaluation(
                 ease = 0.12 * (split == "test") + 0.15 * (group == "single") + 0.08 * METRICS.index(metric)
                 place = f"{metric}/{split}/{group}"
                 _fill(item, place, {a: min(v + ease, 0.98) for a, v in levels.items()}, full, seeds, rng, protocol)
+    sets = {arm: 30 - 20 * gain * (level - 0.3) for arm, level in levels.items()}  # less is better
+    _fill(item, "fid.oracle.raw/test/all", sets, full, seeds, rng, protocol, is_better_high=False)
     for run, config in runs.items():
         weights = _weights(words.short(config["recipe"]), config["training"]["seed"])
         item.inputs[run] = Source(run=run, sha256=hashlib.sha256(weights).hexdigest())
@@ -130,6 +132,8 @@ def _fill(
     seeds: int,
     rng: np.random.Generator,
     protocol: str,
+    *,
+    is_better_high: bool = True,
 ) -> None:
     def put(key: str, value: float, half: float) -> None:
         item.results[f"{key}/{place}"] = Measure(
@@ -137,7 +141,7 @@ def _fill(
             interval=(round(value - half, 4), round(value + half, 4)),
             n=240,
             unit="share",
-            higher_is_better=True,
+            higher_is_better=is_better_high,
             protocol=protocol,
         )
 
@@ -191,6 +195,14 @@ def probe(
     put("casim - null position/auc/reversed", 0.52)
     put("casim - null prompt swap/auc/reversed", 0.33)
     put("casim/auc/swap_p", 0.001, 0)
+    for number, name in enumerate(("raw", "value norm", "rollout")):
+        put(f"weighting/{name}/auc", 0.91 - 0.01 * number)
+        put(f"weighting/{name}/untrained", 0.51 + 0.001 * number)
+    for layer in range(2):
+        for head in range(3):
+            put(f"head/layer{layer}/head{head}/auc", 0.6 + 0.1 * layer + 0.03 * head)
+    for number, name in enumerate(("semantic gain", "head")):
+        put(f"calibration/{name}", 0.03 + 0.02 * number)
     for step, rho in ((900, 0.12), (700, 0.4), (500, 0.66), (300, 0.78), (100, 0.83)):
         put(f"casim/boundary_rho/t{step}", rho, 0.08)
         put(f"null untrained/boundary_rho/t{step}", 0.03, 0.1)
@@ -210,6 +222,7 @@ def probe(
 def _arrays(prompts: tuple[str, ...]) -> bytes:
     rng = np.random.default_rng(3)
     arrays: dict[str, Any] = {"examples": len(prompts), "steps": np.array([900, 500, 100]), "fps": 20.0}
+    arrays |= {"tracks/arm": np.array(["casim", "casim", "fixed"]), "tracks/seed": np.array([5, 7, 5])}
     for i, prompt in enumerate(prompts):
         tokens = prompt.replace(",", "").split()
         arrays |= {f"example{i}/{key}": value for key, value in _example(prompt, tokens, 83 + 7 * i, rng).items()}
@@ -249,8 +262,8 @@ def _example(prompt: str, tokens: list[str], frames: int, rng: np.random.Generat
         "is_content": segments >= 0,
         "map": attention.astype(np.float16),
         "real": joints.astype(np.float16),
-        "generated": joints.astype(np.float16),
-        "heads": (np.stack([attention * (1 + k % 3) for k in range(8)]) * 60)
+        "motions": np.stack([joints * (1 + k / 10) for k in range(3)]).astype(np.float16),
+        "heads": (np.stack([np.roll(attention, k, 0) * (1 + k) for k in range(8)]) * 30)
         .reshape(2, 2, 2, count, frames)
         .astype(np.uint8),
     }
@@ -363,7 +376,7 @@ def transitions(root: Path, name: str = "transitions", word: str = "trade-off") 
     def put(key: str, value: float) -> None:
         item.results[key] = Measure(value=value, interval=(value - 0.1, value + 0.1), n=90, protocol="p")
 
-    for metric, value in (("peak_jerk", 9e3), ("jerk_gap", 800.0), ("distance", 20.0), ("cost", 0.2)):
+    for metric, value in (("peak_jerk", 9e3), ("seam_jerk", 800.0), ("distance", 20.0), ("cost", 0.2)):
         for arm in ("casim", "fixed"):
             for number, cell in enumerate(["inside", *cells]):
                 put(f"{arm} {cell}/{metric}", value * (1 + number / 10))
@@ -379,6 +392,29 @@ def transitions(root: Path, name: str = "transitions", word: str = "trade-off") 
     return write(root / name, item)
 
 
+def encoders(root: Path, name: str = "encoders") -> Path:
+    """An encoder probe of one encoder and one set of pairs."""
+    config = {"encoders": ["minilm"], "missing": {"clip": "not found; get it"}, "pairs": ["left_right"]}
+    item = entry("probe", "encoder_probe", config, command="analysis.encoder_probe")
+
+    def put(key: str, value: float, protocol: str = "p") -> None:
+        item.results[key] = Measure(
+            value=value, interval=(value - 0.01, value + 0.01), n=40, unit="cosine", protocol=protocol
+        )
+
+    kinds = ("raw", "centred", "standardised", "top removed")
+    for place, readout in enumerate(("token", "pooled")):
+        where = f"minilm/left_right/{readout}"
+        for other, value in (("opposite", 0.9), ("synonym", 0.8), ("random", 0.3)):
+            for number, kind in enumerate(kinds):
+                put(f"{where}/{other}/{kind}", value - 0.05 * number - 0.02 * place)
+        put(f"{where}/closer/standardised", -0.1 - 0.02 * place)
+        put(f"{where}/probe", 0.97 - 0.1 * place)
+        put(f"{where}/control", 0.52 + 0.01 * place)
+    put("verdict/minilm/left_right/kept", 1.0, "rule: above .75; measured: 0.970")
+    return write(root / name, item)
+
+
 def everything(root: Path) -> Path:
     """A folder with a record of every kind."""
     for arm in ("casim", "fixed"):
@@ -390,5 +426,6 @@ def everything(root: Path) -> Path:
     confounds(root)
     capacity(root)
     transitions(root)
+    encoders(root)
     bench(root, "features")
     return root

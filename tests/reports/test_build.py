@@ -21,8 +21,9 @@ from reports.archive import pack
 from reports.build import compile_report
 from reports.marks import marks, notices
 from reports.page import page
-from reports.pages import Figure, Table, Verdict, walk
-from reports.stored import stored
+from reports.pages import Cell, Figure, Player, Table, Verdict, walk
+from reports.players import payload
+from reports.stored import hashes, stored
 
 HOSTILE = synthetic.HOSTILE
 DATA = {"application/json", "application/octet-stream", "application/x-xz"}
@@ -42,7 +43,7 @@ def report(root):
 @pytest.fixture(scope="module")
 def html(report, root) -> str:
     found = stored([root])
-    return page(report, pack(found), len(found))
+    return page(report, pack(found), hashes(found))
 
 
 class Tags(HTMLParser):
@@ -92,6 +93,31 @@ def test_sections_stand_in_order(report):
     ]
 
 
+VARYING = ("records",)
+"""Tables that name the state of the machine."""
+
+
+def told(table: Table) -> list[str]:
+    """The heading and the rows of a table, each in one line."""
+    lines = [[Cell(c.label, c.note) for c in table.columns], *table.rows]
+    cells = [
+        [c if isinstance(c, str) else f"{c.text} [{c.note}]" if c.note else c.text for c in row] for row in lines
+    ]
+    return [" | ".join(row).replace("\u00a0", " ") for row in cells]
+
+
+def shown(player: Player) -> dict:
+    """What a player is given: tracks, and where the attention of the mean and of every head lies."""
+    heads = [] if player.heads is None else [[h.mean().round(1).item() for h in run] for run in player.heads]
+    tracks = [f"{t.name}: {float(np.abs(np.diff(t.joints, axis=0)).mean()):.5f}" for t in player.tracks]
+    return {
+        "tracks": tracks,
+        "seeds": list(player.seeds),
+        "heat": round(float(player.heat.mean()), 5),
+        "heads": heads,
+    }
+
+
 def page_data(report) -> dict:
     """What the page says, apart from its markup."""
     blocks = [block for section in report.sections for block in walk(section.blocks)]
@@ -105,8 +131,9 @@ def page_data(report) -> dict:
             }
             for name, v in verdicts.items()
         },
-        "figures": [block.id for block in blocks if isinstance(block, Figure)],
-        "tables": {block.id: [len(block.columns), len(block.rows)] for block in blocks if isinstance(block, Table)},
+        "figures": {b.id: told(b.data) if b.data else [] for b in blocks if isinstance(b, Figure)},
+        "tables": {b.id: told(b) for b in blocks if isinstance(b, Table) and b.id not in VARYING},
+        "players": {b.id: shown(b) for b in blocks if isinstance(b, Player)},
         "notices": list(report.notices),
     }
 
@@ -115,6 +142,56 @@ def test_page_data(report):
     """Golden: on an intended change, write `page_data(report)` to the file and look at the difference."""
     golden = Path(__file__).with_name("page_data.json")
     assert page_data(report) == json.loads(golden.read_text())
+
+
+def test_differences_name_the_better_arm(report):
+    """Of a score of which less is better, the arm with less."""
+    tables = [b for s in report.sections for b in walk(s.blocks) if isinstance(b, Table)]
+    table = next(t for t in tables if t.id.endswith("-casim-fixed"))
+    rows = {row[0]: row for row in table.rows}
+    name = next(name for name in rows if "fid" in name.lower())
+    assert rows[name][1].startswith("−")
+    assert rows[name][3] == "casim"
+
+
+def test_heads_stand_beside_their_own_motion(report):
+    """Trainings are called by their seeds, and the motion of each that has heads is there."""
+    player = next(b for s in report.sections for b in walk(s.blocks) if isinstance(b, Player))
+    assert player.seeds == (5, 7)
+    assert [(track.arm, track.seed) for track in player.tracks] == [
+        ("", None),
+        ("casim", 5),
+        ("casim", 7),
+        ("fixed", 5),
+    ]
+    raw = zlib.decompress(base64.b64decode(payload(player)))
+    size = int.from_bytes(raw[:4], "little")
+    head, at, arrays = json.loads(raw[4 : 4 + size]), 4 + size, {}
+    for name, kind, shape in head["arrays"]:
+        arrays[name] = np.frombuffer(raw, kind, int(np.prod(shape)), at).reshape(shape)
+        at += -(-arrays[name].nbytes // 4) * 4
+    np.testing.assert_array_equal(arrays["heads"], player.heads // 32 * 32)
+
+
+def test_probes_of_another_version_are_told(tmp_path):
+    """Settings that a section needs and a record lacks are named; the page is made all the same."""
+    for folder in (synthetic.capacity(tmp_path), synthetic.transitions(tmp_path)):
+        item = record.load(folder)
+        item.config = {}
+        record.save(item, folder)
+    text = page(compile_report(stored([tmp_path])))
+    assert "lacks its protocol, representations, beside" in text
+    assert "lacks its protocol, at_blend, window, cells" in text
+
+
+def test_real_clips_need_no_other_probe(tmp_path):
+    folder = synthetic.probe(tmp_path)
+    item = record.load(folder)
+    item.results = {"casim/event_rho": record.Measure(value=0.1, interval=(0.0, 0.2), n=9, protocol="p")}
+    item.artifacts = {}
+    record.save(item, folder)
+    figures = [b.id for s in compile_report(stored([tmp_path])).sections for b in s.blocks if isinstance(b, Figure)]
+    assert "attention-events0" in figures
 
 
 def test_the_headline_is_the_record(report, root):
