@@ -37,9 +37,7 @@ def section(records: Sequence[Stored]) -> Section | None:
     item = max(found, key=lambda stored: (len(stored.record.results), stored.id))
     results, config = item.record.results, item.record.config
     if lacking := item.lacks("protocol", "representations", "beside"):
-        absence = Absence(
-            "The capacity probe", f"{item.id}, of another version, does not say its {lacking}", COMMAND
-        )
+        absence = Absence("The capacity probe", f"{item.id}, of another version, lacks its {lacking}", COMMAND)
         return Section("capacity", "Does capacity cap it?", LEAD, (absence,), rank=28)
     split = config["protocol"]["splits"][0]
     blocks: list[Block] = [_verdict(results, split)] if word_of(results) else []

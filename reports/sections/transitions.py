@@ -20,7 +20,7 @@ COMMAND = "python -m casim.suite transitions && python -m analysis.transition_pr
 ARMS = {"casim": "every token", "fixed": "one pooled vector"}
 KNOWN: Mapping[str, Word] = {"trade-off": "trade-off", "smoother": "smoother", "no smoother": "no smoother"}
 CLAIMS = {
-    "trade-off": "A handshake longer than the shortest makes seams smoother and costs meaning on both sides of them.",
+    "trade-off": "A handshake longer than the shortest makes seams smoother and costs meaning beside them.",
     "smoother": "A handshake longer than the shortest makes seams smoother; a cost of meaning was excluded.",
     "no smoother": "A handshake longer than the shortest makes seams rougher, not smoother.",
     "undetermined": "Whether a longer handshake makes seams smoother, and at what cost, is not decided.",
@@ -53,9 +53,7 @@ def section(records: Sequence[Stored]) -> Section | None:
     item = max(found, key=lambda stored: (len(stored.record.results), stored.id))
     results, config = item.record.results, item.record.config
     if lacking := item.lacks("protocol", "at_blend", "window", "cells"):
-        absence = Absence(
-            "The transition probe", f"{item.id}, of another version, does not say its {lacking}", COMMAND
-        )
+        absence = Absence("The transition probe", f"{item.id}, of another version, lacks its {lacking}", COMMAND)
         return Section("transitions", "Transitions", LEAD, (absence,), rank=31)
     blocks: list[Block] = [_verdict(results, config)] if word_of(results) else []
     blocks += [figure for metric in SWEPT if (figure := _sweep(results, config, metric))]

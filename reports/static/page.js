@@ -202,6 +202,7 @@ const page = (() => {
 		const columns = [], rows = cells.map(() => []);
 		all("thead th", table).map(pieces).forEach(([label, note], c) => {
 			const has = (key) => cells.some((row) => row[c][key] !== "");
+			if (has("low")) for (const row of cells) if (/^(none|no interval|–)$/.test(row[c].text)) row[c].text = "";
 			const kept = ["text", "low", "high", "note"].filter((key) => has(key) || (key === "text" && !has("low")));
 			for (const key of kept) {
 				columns.push([label + (note ? ` (${note})` : ""), ...(key === "text" ? [] : [key])].join(", "));

@@ -298,8 +298,8 @@
 	/** A field that finds captions by their words. */
 	function search() {
 		const list = make("ul", { className: "found" }), told = make("output");
-		const input = make("input", { type: "search", placeholder: "Search the captions: left, then, jump …" });
-		input.ariaLabel = "Search the captions with motions";
+		const input = make("input", { type: "search", placeholder: "Search captions: left, jump …" });
+		input.ariaLabel = "Search captions with motions";
 		input.addEventListener("input", () => {
 			const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
 			const found = words.length ? players.filter((p) => words.every((word) => p.data.prompt.toLowerCase().includes(word))) : [];

@@ -195,14 +195,14 @@ def probe(
     put("casim - null position/auc/reversed", 0.52)
     put("casim - null prompt swap/auc/reversed", 0.33)
     put("casim/auc/swap_p", 0.001, 0)
-    for number, name in enumerate(("raw", "value norm", "rollout")):
-        put(f"weighting/{name}/auc", 0.91 - 0.01 * number)
-        put(f"weighting/{name}/untrained", 0.51 + 0.001 * number)
+    for number, weighting in enumerate(("raw", "value norm", "rollout")):
+        put(f"weighting/{weighting}/auc", 0.91 - 0.01 * number)
+        put(f"weighting/{weighting}/untrained", 0.51 + 0.001 * number)
     for layer in range(2):
         for head in range(3):
             put(f"head/layer{layer}/head{head}/auc", 0.6 + 0.1 * layer + 0.03 * head)
-    for number, name in enumerate(("semantic gain", "head")):
-        put(f"calibration/{name}", 0.03 + 0.02 * number)
+    for number, statistic in enumerate(("semantic gain", "head")):
+        put(f"calibration/{statistic}", 0.03 + 0.02 * number)
     for step, rho in ((900, 0.12), (700, 0.4), (500, 0.66), (300, 0.78), (100, 0.83)):
         put(f"casim/boundary_rho/t{step}", rho, 0.08)
         put(f"null untrained/boundary_rho/t{step}", 0.03, 0.1)
@@ -263,7 +263,7 @@ def _example(prompt: str, tokens: list[str], frames: int, rng: np.random.Generat
         "map": attention.astype(np.float16),
         "real": joints.astype(np.float16),
         "motions": np.stack([joints * (1 + k / 10) for k in range(3)]).astype(np.float16),
-        "heads": (np.stack([np.roll(attention, k, 0) * (1 + k) for k in range(8)]) * 30)
+        "heads": (np.stack([np.roll(attention, k, 0) * (1 + k) for k in range(8)]) / (8 * attention.max()) * 255)
         .reshape(2, 2, 2, count, frames)
         .astype(np.uint8),
     }

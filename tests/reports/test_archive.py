@@ -93,8 +93,9 @@ def test_two_sets_side_by_side(tmp_path, capsys):
     assert "lies at the place of one of" in err
 
 
-def test_only_equal_places_are_compared(tmp_path, capsys):
+def test_only_equal_places_are_compared(tmp_path, capsys, monkeypatch):
     """Records of one name in two folders of a set stay apart; two single records pair whatever they are called."""
+    monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         for cell in ("x", "y"):
             synthetic.bench(tmp_path / name / cell)
