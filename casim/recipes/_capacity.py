@@ -4,9 +4,9 @@
 the representation is equal: the denoiser, its schedule, its training, and latents of mean 0 and deviation 1.
 
 MLD's matrix cell (`choreography_mld_*`) differs in these points, which are its paper's, and in what the network
-gives: here the clean latents, there the noise. At equal training on the VQ latents, token-level, a network that
-gives the noise got 2.5 % of the pairs of the test split right and their order at chance; one that gives the latents
-28.5 %.
+gives: here the clean latents, there the noise. At equal training on the VQ latents, token-level, one seed, a
+network that gives the noise got 8.7 % of the pairs of the validation split right and their order at chance (.51);
+one that gives the latents 24.0 %, with order .80.
 """
 
 from dataclasses import replace
