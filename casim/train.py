@@ -106,11 +106,13 @@ def train(recipe: Recipe, options: Options) -> int:
     """Trains `recipe`; gives 0 when done and 130 when stopped by a signal.
 
     Raises:
+        FileNotFoundError: the recipe's first stage has not been trained.
         ValueError: the folder holds another run, or the config changed since the checkpoint.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
     if isinstance(recipe.setup, Setup):
+        _check_stage(recipe.setup.first_stage.run)
         recipe = replace(recipe, setup=with_first_stage(recipe.setup))
     folder = options.out or Path("runs") / f"{recipe.name}_seed{recipe.training.seed}"
     is_first = os.environ.get("RANK", "0") == "0"
@@ -122,6 +124,18 @@ def train(recipe: Recipe, options: Options) -> int:
     elif options.overwrite and is_first and folder.exists():
         shutil.rmtree(folder)  # only now: whatever wrong input can spoil has been built
     return trainer.run()
+
+
+def _check_stage(run: str) -> None:
+    """Where a first stage is called as its recipe's training calls it, says how to train it."""
+    recipe, _, seed = run.rpartition("_seed")
+    if recipe not in RECIPES or run in checkpoint.runs() or Path(run).exists():
+        return
+    more = "" if seed == str(named(recipe).training.seed) else f" --training.seed {seed}"
+    raise FileNotFoundError(
+        f"the first stage {run} is missing; train it: python -m casim.train {recipe}{more}, or name another run of "
+        f"its codec: {FIRST_STAGE} RUN"
+    )
 
 
 def _check_folder(folder: Path, recipe: Recipe, options: Options) -> None:

@@ -10,6 +10,8 @@ import torch
 
 from casim import checkpoint, cli, record, sample, train
 from casim.motion_codec import MotionCodec
+from casim.recipes import RECIPES, named
+from casim.setups import Setup
 from casim.text_to_motion import TextToMotion
 from evaluators import run as evaluation
 
@@ -188,6 +190,27 @@ def test_mistakes_are_one_line(
     assert "unknown run" in behind("choreography_t2m_gpt_casim", tmp_path / "none")
     assert "other statistics" in behind("choreography_t2m_gpt_casim", stages["vqvae"], "--data.seed", "1")
     assert not (tmp_path / "out").exists()
+
+
+STAGE_OF = {
+    name: setup.first_stage.run
+    for name in RECIPES
+    if isinstance(setup := named(name).setup, Setup) and setup.first_stage.run
+}
+
+
+@pytest.mark.parametrize("name", STAGE_OF)
+def test_a_missing_first_stage_names_the_command_that_trains_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = refused(capsys, [name])
+    stage = STAGE_OF[name]
+    codec, _, seed = stage.rpartition("_seed")
+    assert f"the first stage {stage} is missing; train it: python -m casim.train {codec}, or" in error
+    assert "--first-stage RUN" in error
+    assert train.parse([codec])[0].training.seed == int(seed)
+    assert not any(tmp_path.iterdir())
 
 
 def test_another_first_stage_is_no_reason_to_resume(
