@@ -1,9 +1,14 @@
 """Command line: turns a typed function into a command; a user's mistake is one line and exit code 2."""
 
 import errno
+import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +16,8 @@ import tyro
 from rich.console import Console
 
 USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+ECHO = 1.0
+"""Seconds in which a second SIGTERM counts as the first: `timeout` sends one to the command, one to its group."""
 
 FLAT = tyro.conf.arg(name="")
 """Marks a dataclass parameter whose fields are flags without the parameter's name: `Annotated[Options, FLAT]`."""
@@ -42,11 +49,13 @@ def run(main: Main, argv: Sequence[str] | None = None, *, prog: str | None = Non
 def guarded(call: Callable[[], Any]) -> int:
     """Calls a command and turns the ways it can end into an exit code.
 
-    0 done, 1 a failure that is not the user's, 2 wrong input (one line on standard error), 130 interrupted.
-    The command may return an exit code of its own. `CASIM_TRACEBACK=1` shows the traceback of wrong input too.
+    0 done, 1 a failure that is not the user's, 2 wrong input (one line on standard error), 130 interrupted (Ctrl-C,
+    SIGTERM). The command may return an exit code of its own. `CASIM_TRACEBACK=1` shows the traceback of wrong input
+    too.
     """
     try:
-        result = call()
+        with _terminable():
+            result = call()
         return result if isinstance(result, int) else 0
     except SystemExit as stop:  # tyro: --help gives 0, a parse error 2
         return stop.code if isinstance(stop.code, int) else 1
@@ -60,6 +69,31 @@ def guarded(call: Callable[[], Any]) -> int:
         if error.errno == errno.ENOSPC:
             return _fail(f"disk full while writing {error.filename or 'a file'}; nothing half-written was left", 2)
         raise
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM ends the command as Ctrl-C does: what is open is closed and records say so.
+
+    Where another handler is set, or outside the main thread, which alone may set one, nothing changes.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    last = -math.inf
+
+    def stop(number: int, frame: Any) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > ECHO:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _fail(message: str, code: int) -> int:

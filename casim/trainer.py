@@ -108,8 +108,9 @@ class Trainer:
             threads=torch.get_num_threads(),
         )
         if not self.accelerator.is_main_process:
-            self._loop(None)
-            return 0
+            with _signals(self):
+                self._loop(None)
+            return 130 if self.is_stopping else 0
         with record.opened(entry, self.folder), _signals(self), _progress(self) as tick:
             if self.step == 0:
                 self.save()
