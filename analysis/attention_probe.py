@@ -73,7 +73,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 from analysis import attention_parts, event_signals
@@ -169,7 +168,7 @@ def main(
     drawing: Annotated[Drawing, cli.FLAT] = NOTHING,
 ) -> None:
     """Measures whether attention follows the words in time, or draws the map of one prompt (--run, --prompt)."""
-    console, config = Console(), replace(config, device=str(devices.named(config.device)))
+    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
     if drawing.prompt is not None or drawing.run is not None:
         draw(drawing, config.seed, config.out, config.device, console)
         return

@@ -31,7 +31,6 @@ from typing import Annotated, cast
 
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 from analysis.confound_design import Design, check_clean
@@ -97,7 +96,7 @@ class Config:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Takes the gain of CASIM's released configuration apart: tokens, window, mask, norm."""
-    console, config = Console(), replace(config, device=str(devices.named(config.device)))
+    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
     with Progress(console=console, transient=True) as progress:
         written = run(config, progress)
     show(written, console)

@@ -36,7 +36,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from rich.progress import Progress
 
 from analysis import background, minimal_pairs
@@ -107,7 +106,7 @@ class Found:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Compares text encoders on minimal pairs of captions, by similarity and by linear probes."""
-    console = Console()
+    console = cli.console()
     with Progress(console=console, transient=True) as progress:
         written = run(config, progress)
     show(written, console)

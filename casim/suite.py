@@ -28,7 +28,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from casim import cli
@@ -87,7 +87,7 @@ def run(suite: Suite, options: Options) -> int:
     Raises:
         ValueError: no cell fits `only`, a folder holds another run, or another command is at work in it.
     """
-    out, cells, console = options.out or Path("runs") / suite.name, _chosen(suite, options), Console()
+    out, cells, console = options.out or Path("runs") / suite.name, _chosen(suite, options), cli.console()
     left = _left(cells, out)  # another config in any folder is found before anything starts
     failed, is_stopped = {}, False
     if left and not options.list:
@@ -247,7 +247,13 @@ def _last_row(folder: Path) -> dict[str, str]:
 
 def _table(suite: Suite, cells: Sequence[Cell], out: Path, failed: Mapping[str, str]) -> Table:
     table = Table(
-        "cell", "state", "steps", "minutes", "loss", title=f"{suite.name}, in {out}", title_justify="left"
+        Column("cell", overflow="fold"),
+        "state",
+        "steps",
+        "minutes",
+        "loss",
+        title=f"{suite.name}, in {out}",
+        title_justify="left",
     )
     for cell in cells:
         row = _last_row(out / cell.name)

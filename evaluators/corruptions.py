@@ -185,7 +185,7 @@ def show(found: Sequence[Change], console: Console | None = None) -> None:
     for metric, row in rows.items():
         first = next(iter(row.values()))
         table.add_row(metric, f"{first.before.value:.3g}", *(_cell(row.get(damage)) for damage in DAMAGES))
-    (console or Console()).print(table)
+    cli.tabulate(table, console or cli.console())
 
 
 def _cell(change: Change | None) -> str:

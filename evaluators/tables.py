@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from casim import cli
 from casim.record import Measure, RunRecord
 from evaluators.protocol import Protocol
 from evaluators.scores import GROUPS
@@ -22,7 +23,7 @@ def show(record: RunRecord, protocol: Protocol, console: Console | None = None) 
 
     Differences of arms are shown where there are two arms; all of them are in the record.
     """
-    console = console or Console()
+    console = console or cli.console()
     console.print(protocol.in_words(), highlight=False, markup=False)
     metrics = list(dict.fromkeys(key.split("/")[1] for key in record.results))
     for split in protocol.splits or ():
@@ -33,7 +34,9 @@ def show(record: RunRecord, protocol: Protocol, console: Console | None = None) 
             _table(record.results, split, "exact prompt, by kind of caption", by_kind, has_intervals=True),
             _table(record.results, split, "all other scores; intervals are in the record", rest),
         )
-        console.print(*(table for table in tables if table.row_count), sep="\n")
+        for table in tables:
+            if table.row_count:
+                cli.tabulate(table, console)
     for note in record.config.get("left_out", []):
         console.print(f"left out: {note}", highlight=False, markup=False)
     for name, caveat in record.config.get("caveats", {}).items():
