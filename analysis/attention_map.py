@@ -20,6 +20,7 @@ from analysis.attention_capture import Choice, Drawn, capture_sampling, check_ha
 from casim import checkpoint, cli, record
 from casim.record import Measure
 from casim.text_to_motion import TextToMotion
+from evaluators.arms import warn_unfinished
 
 NAME = "attention_map"
 PANELS = 5
@@ -72,6 +73,7 @@ def draw(drawing: Drawing, seed: int, out: Path | None, device: str, console: Co
     if (folder / record.FILE).exists() and (other := record.load(folder).name) != NAME:
         raise ValueError(f"{folder} holds the record of {other}; give --out another folder")
     model = TextToMotion.load(path, device)
+    warn_unfinished([path])
     backbone = check_has_map(model, path.name)
     if drawing.step:
         check_steps(backbone, drawing.step)

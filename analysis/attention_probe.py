@@ -92,6 +92,7 @@ from casim.data.choreography import ChoreographyClips
 from casim.record import Measure
 from casim.text_to_motion import TextToMotion
 from casim.types import MotionBatch
+from evaluators.arms import warn_unfinished
 from evaluators.intervals import Resampling
 
 NAME = "attention_probe"
@@ -190,6 +191,7 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     models, pooled = (
         {name: TextToMotion.load(path, config.device) for name, path in named.items()} for named in (runs, beside)
     )
+    warn_unfinished((*runs.values(), *beside.values()))
     arm = arm_of(models, config.steps)
     if (folder / record.FILE).exists() and (name := record.load(folder).name) != NAME:
         raise ValueError(f"{folder} holds the record of {name}; give --out another folder")

@@ -117,6 +117,12 @@ def guarded(call: Callable[[], Any]) -> int:
         raise
 
 
+def warn(message: str) -> None:
+    """Prints a warning on standard error."""
+    told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    told.print(f"warning: {message}")
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Inside, SIGTERM ends the command as Ctrl-C does: what is open is closed and records say so.

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from casim import checkpoint, devices, long_samples, record
-from casim.cli import APPEND, FLAT, Run, main_exit
+from casim.cli import APPEND, FLAT, Run, main_exit, warn
 from casim.export.arrays import write_csv, write_npz
 from casim.export.bvh import write_bvh
 from casim.export.gif import write_gif
@@ -25,6 +25,7 @@ from casim.long_form import Joining
 from casim.skeleton import SKELETONS
 from casim.text_to_motion import TextToMotion
 from casim.timeline import Layout, Segment
+from casim.trainer import unfinished
 
 SAMPLES = "samples.npz"
 BATCH = 64
@@ -124,6 +125,8 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
         raise ValueError("--steps and --sampler belong to denoising; this run writes codes one after another")
     model.encode(texts)  # too long a prompt is found before anything is written
     console = console or Console(quiet=True)
+    if told := unfinished(folder):
+        warn(told)
     if unseen := ", ".join(model.unseen_words(texts)):
         message = f"warning: {folder.name} never read these words, they mean nothing to it: {unseen}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
@@ -136,7 +139,8 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
         else:
             files = _long(model, texts, layout, options, console)
         record.attach(entry, options.out, *files)
-    what = f"{len(texts)} motions" if layout is None else f"1 motion of {len(texts)} segments,"
+    number = f"{len(texts)} motion{'s' if len(texts) > 1 else ''}"
+    what = number if layout is None else f"1 motion of {len(texts)} segments,"
     console.print(f"{what} of {frames} frames ({frames / model.spec.fps:.1f} s):", highlight=False)
     for file in files:
         console.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)

@@ -301,6 +301,20 @@ class Trainer:
         return 130
 
 
+def unfinished(folder: Path) -> str:
+    """How far the training of a run came, in words, if it did not come to its end; empty if it did.
+
+    Runs without a record of their training (converted checkpoints) count as finished.
+    """
+    entry = record.load(folder) if (folder / record.FILE).exists() else None
+    if entry is None or entry.kind != "train" or entry.status == "done":
+        return ""
+    told = "has come to" if entry.status == "running" else "stopped at"
+    steps = int(checkpoint.load_tensors(folder / STATE)["step"]) if (folder / STATE).exists() else 0
+    total = entry.config.get("training", {}).get("steps", "?")
+    return f"{folder.name} {told} step {steps} of {total}: its numbers are not those of its recipe"
+
+
 def _fresh(setup: Setup | CodecSetup, dataset: MotionDataset) -> TextToMotion | MotionCodec:
     """The model that a recipe trains, with fresh weights."""
     if isinstance(setup, CodecSetup):

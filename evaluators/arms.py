@@ -1,11 +1,12 @@
 """Runs to compare: runs of one recipe are an arm, its training seeds are crossed with the captions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from casim import checkpoint, plugins, record
+from casim import checkpoint, cli, plugins, record
+from casim.trainer import unfinished
 from casim.types import MotionDataset
 from evaluators.protocol import Protocol
 
@@ -81,6 +82,13 @@ def check_finished(run: Run) -> None:
     """
     if (run.folder / record.FILE).exists() and (status := record.load(run.folder).status) != "done":
         raise ValueError(f"{run.name} is not finished ({status}); python -m casim.suite takes it up again")
+
+
+def warn_unfinished(folders: Iterable[Path]) -> None:
+    """Says on standard error which of these runs are not what their recipes give."""
+    for folder in folders:
+        if told := unfinished(folder):
+            cli.warn(told)
 
 
 def settled(protocol: Protocol, runs: Sequence[Run]) -> Protocol:

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from casim import cli, devices, plugins, record
 from casim.features import FeatureSpec
-from evaluators.arms import find_runs, settled
+from evaluators.arms import find_runs, settled, warn_unfinished
 from evaluators.protocol import PRESETS, Protocol
 
 Preset = Literal["quick", "standard", "mdm", "paper"]
@@ -82,6 +82,7 @@ def main(
     found = find_runs(runs)
     chosen = settled(changes.apply(PRESETS[protocol]), found)
     judges = find_judges(embedder, found[0].dataset, plugins.restore(FeatureSpec, found[0].config["spec"]))
+    warn_unfinished(run.folder for run in found)
     folder = out or Path("runs") / f"evaluate_{protocol}"
     with Progress(transient=True) as progress:
         written = evaluate(found, judges, chosen, folder, device=place, progress=progress, with_items=items)

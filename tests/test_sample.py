@@ -1,14 +1,16 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from casim import cli, record
+from casim import checkpoint, cli, record
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.data.choreography import Choreography
 from casim.diffusion import DiffusionConfig
@@ -18,6 +20,7 @@ from casim.sample import Options, main, sample
 from casim.setups import SamplingConfig, Setup
 from casim.text.hashed import Hashed
 from casim.text_to_motion import TextToMotion
+from casim.trainer import STATE
 
 FRAMES = 23
 """The toy run's longest motion: 1.15 s."""
@@ -167,6 +170,23 @@ def test_a_run_is_found_by_name_or_a_near_name_is_offered(
     (run.parent.parent / "bare").mkdir()
     assert _call("bare", "--text", "walk") == 2
     assert "bare is no run: it has no config.json" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [("done", ""), ("interrupted", "run stopped at step 3 of 8:"), ("running", "run has come to step 3 of 8:")],
+)
+def test_a_run_that_was_not_trained_to_its_end_is_named(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], status: Any, told: str
+) -> None:
+    trained = shutil.copytree(run, tmp_path / "run")
+    entry = record.RunRecord(kind="train", name="run", status=status, config={"training": {"steps": 8}})
+    record.save(entry, trained)
+    checkpoint.save_tensors(trained / STATE, {"step": torch.tensor(3)})
+    assert _call(f"{trained}", "--text", "a person walks", "--out", f"{tmp_path / 'out'}") == 0
+    output = capfd.readouterr()
+    assert f"1 motion of {FRAMES} frames" in output.out
+    assert output.err == (f"warning: {told} its numbers are not those of its recipe\n" if told else "")
 
 
 def test_the_command_starts(run: Path, tmp_path: Path) -> None:

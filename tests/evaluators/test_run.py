@@ -182,6 +182,15 @@ def test_record(evaluated, toys):
     assert "/tmp" not in (evaluated / record.FILE).read_text().replace(json.dumps(found.argv), "")
 
 
+def test_runs_that_were_stopped_are_named(toys, tmp_path, capsys):
+    stopped = shutil.copytree(toys[0], tmp_path / "stopped")
+    entry = record.RunRecord(kind="train", name="x", status="interrupted", config={"training": {"steps": 8}})
+    record.save(entry, stopped)
+    argv = [str(stopped), "--protocol", "quick", "--samples", "7", "--splits", "test"]
+    assert cli.run(runs.main, [*argv, "--out", str(tmp_path / "out")]) == 0
+    assert "warning: stopped stopped at step 0 of 8" in capsys.readouterr().err
+
+
 def test_items(evaluated):
     items = pd.read_csv(evaluated / "items.csv")
     assert list(items.columns[:7]) == ["arm", "seed", "split", "item", "kind", "is_reversed", "text"]
