@@ -60,15 +60,15 @@ retrain: $(STAMP)
 	wait $$casim; wait $$fixed
 
 demo: $(STAMP) $(if $(RETRAIN),retrain)  ## text to verdict on the bundled models; RETRAIN=1 trains the pair first
-	$(BIN)/python -m casim.sample $(firstword $(CASIM_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
-	$(BIN)/python -m casim.sample $(firstword $(FIXED_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
-	$(BIN)/python -m evaluators.run $(CASIM_RUNS) $(FIXED_RUNS) --protocol quick --out $(DEMO)/evaluation
-	$(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --pooled $(FIXED_RUNS) --quick --parts designs persistence --out $(DEMO)/attention
-	$(BIN)/python -m reports.build --out $(REPORT)
+	$(ONE_THREAD) $(BIN)/python -m casim.sample $(firstword $(CASIM_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
+	$(ONE_THREAD) $(BIN)/python -m casim.sample $(firstword $(FIXED_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
+	$(ONE_THREAD) $(BIN)/python -m evaluators.run $(CASIM_RUNS) $(FIXED_RUNS) --protocol quick --out $(DEMO)/evaluation
+	$(ONE_THREAD) $(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --pooled $(FIXED_RUNS) --quick --parts designs persistence --out $(DEMO)/attention
+	$(ONE_THREAD) $(BIN)/python -m reports.build --out $(REPORT)
 	@echo "report: $(abspath $(REPORT))"
 
 report: $(STAMP)  ## all records found, one offline page
-	$(BIN)/python -m reports.build --out $(REPORT)
+	$(ONE_THREAD) $(BIN)/python -m reports.build --out $(REPORT)
 
 clean:  ## remove what the commands above wrote
 	rm -rf $(VENV) $(REPORT) $(DEMO) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks *.egg-info

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
+MAKEFILE = README.parent / "Makefile"
 SHORTER = {
     "casim.train": "--training.steps 3 --training.batch-size 2 --training.checkpoint-every 3 --device cpu",
     "casim.bench": "--clips 2 --frames 40 --repeats 1",
@@ -33,6 +34,20 @@ def commands() -> list[str]:
 def test_the_readme_is_short_and_has_commands() -> None:
     assert len(README.read_text().splitlines()) <= 200
     assert len(commands()) >= 8
+
+
+def test_what_commands_write_is_ignored() -> None:
+    ignored = (README.parent / ".gitignore").read_text().split()
+    written = {word for line in commands() for word in re.findall(r"--out (\S+)", line)}
+    assert "samples_long" in written
+    tops = {Path(path).parts[0] for path in written if not path.startswith("/")}
+    assert not [top for top in tops if not {f"/{top}/", f"/{top}"} & set(ignored)]
+
+
+def test_make_gives_every_command_one_thread() -> None:
+    commands = re.findall(r"^\t.*\$\(BIN\)/python -m .*$", MAKEFILE.read_text(), re.M)
+    assert len(commands) >= 5
+    assert all("$(ONE_THREAD)" in command for command in commands)
 
 
 @pytest.mark.slow
