@@ -15,7 +15,7 @@ from analysis import attention_inference as inference
 from analysis import attention_persistence as persistence
 from analysis import attention_weightings as weightings
 from analysis.attention_study import Study
-from casim import record
+from casim import cli, record
 from casim.record import Measure
 from evaluators.embed import oracle
 
@@ -79,7 +79,8 @@ def measures(
         file = folder / FOLDER / f"{name}_{digest[:16]}.json"
         if not file.exists():
             ticker.start(name, ticks)
-            record.write_atomic(file, MEASURES.dump_json(make()))
+            with cli.if_stopped(cli.GOES_ON):
+                record.write_atomic(file, MEASURES.dump_json(make()))
         found |= MEASURES.validate_json(file.read_bytes())
     return found
 

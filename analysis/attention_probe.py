@@ -218,7 +218,8 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
         written.results = _results(study, evidence, config, folder, key, ticker)
         chosen = choose_examples(evidence.kinds, evidence.is_reversed, config.examples)
         made = Examples(models, pooled, split, items, clips, chosen)
-        record.write_atomic(folder / ARRAYS, arrays(evidence, made, study.choice, config.seed))
+        with cli.if_stopped(cli.GOES_ON):
+            record.write_atomic(folder / ARRAYS, arrays(evidence, made, study.choice, config.seed))
         record.attach(written, folder, folder / ARRAYS)
     return written
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from casim import record
+from casim import cli, record
 
 FOLDER = "parts"
 
@@ -34,8 +34,9 @@ class Store:
                     return dict(held)
             except (OSError, ValueError, EOFError, zipfile.BadZipFile):
                 file.unlink()
-        arrays = make()
-        record.write_atomic(file, npz(arrays))
+        with cli.if_stopped(cli.GOES_ON):
+            arrays = make()
+            record.write_atomic(file, npz(arrays))
         return arrays
 
 

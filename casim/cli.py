@@ -23,6 +23,8 @@ from rich.text import Text
 USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 ECHO = 1.0
 """Seconds in which a second SIGTERM counts as the first: `timeout` sends one to the command, one to its group."""
+GOES_ON = "the same command goes on where it stopped"
+"""What an interrupted command says where what it finished is kept (`if_stopped`)."""
 WIDE = 160
 """Least width of tables where no terminal shows them."""
 
@@ -105,8 +107,8 @@ def guarded(call: Callable[[], Any]) -> int:
         return result if isinstance(result, int) else 0
     except SystemExit as stop:  # tyro: --help gives 0, a parse error 2
         return stop.code if isinstance(stop.code, int) else 1
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return _fail("; ".join(["interrupted", *map(str, stop.args)]), 130)
     except USER_ERRORS as error:
         if os.environ.get("CASIM_TRACEBACK"):
             raise
@@ -114,6 +116,16 @@ def guarded(call: Callable[[], Any]) -> int:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             return _fail(f"disk full while writing {error.filename or 'a file'}; nothing half-written was left", 2)
+        raise
+
+
+@contextmanager
+def if_stopped(words: str) -> Iterator[None]:
+    """When the command is interrupted inside, says so in these words, unless those further inside did."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.args = stop.args or (words,)
         raise
 
 

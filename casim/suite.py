@@ -99,6 +99,8 @@ def run(suite: Suite, options: Options) -> int:
             failed = crew.work(left, board)
             is_stopped = bool(crew.signals)
     console.print(_table(suite, cells, out, failed))
+    if is_stopped:
+        console.print(f"stopped; {cli.GOES_ON}")
     return 130 if is_stopped else int(bool(failed))
 
 

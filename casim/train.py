@@ -118,10 +118,11 @@ def train(recipe: Recipe, options: Options) -> int:
     is_first = os.environ.get("RANK", "0") == "0"
     if is_first:  # the others would see what the first has written already
         _check_folder(folder, recipe, options)
-    trainer = Trainer(recipe, folder, is_cpu=options.device == "cpu")
-    if options.resume:
-        trainer.load_state()
-    elif options.overwrite and is_first and folder.exists():
+    with cli.if_stopped("nothing was saved" if not options.resume else f"{folder} is as it was"):
+        trainer = Trainer(recipe, folder, is_cpu=options.device == "cpu")
+        if options.resume:
+            trainer.load_state()
+    if options.overwrite and not options.resume and is_first and folder.exists():
         shutil.rmtree(folder)  # only now: whatever wrong input can spoil has been built
     return trainer.run()
 

@@ -328,7 +328,9 @@ def _signals(trainer: Trainer) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         if trainer.is_stopping and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            is_saved = (trainer.folder / STATE).exists()
+            again = "the last checkpoint is kept, continue with the same command and --resume"
+            raise KeyboardInterrupt(again if is_saved else "nothing was saved")
         trainer.is_stopping = True
 
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}

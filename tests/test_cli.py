@@ -34,6 +34,16 @@ def test_sigterm_is_as_ctrl_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_an_interrupted_command_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with cli.if_stopped("nothing was saved"), cli.if_stopped(cli.GOES_ON):
+            stopped()
+
+    assert cli.guarded(work) == 130
+    told = capsys.readouterr().err
+    assert " ".join(told.split()) == "error: interrupted; the same command goes on where it stopped"
+
+
 def test_sigterm_and_its_echo_are_one(tmp_path: Path) -> None:
     def close_slowly() -> None:
         try:

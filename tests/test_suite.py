@@ -253,6 +253,18 @@ def has_begun(made: Cell, out: Path) -> bool:
     return log.exists() and log.read_text().count("\n") > 1
 
 
+def test_a_stopped_suite_says_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(crew: Crew, cells: object, board: object) -> dict[str, str]:
+        crew.signals = 1
+        return {}
+
+    monkeypatch.setattr(Crew, "work", stop)
+    assert run(toy(cell(0)), Options(out=tmp_path)) == 130
+    assert cli.GOES_ON in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_suite_that_was_ended_goes_on_and_gives_the_same_bits(number: signal.Signals, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from casim.text.clip import Clip
 from casim.text.t5 import T5
 from casim.text_to_motion import TextToMotion
 from casim.train import command
-from casim.trainer import STATE
+from casim.trainer import STATE, Trainer
 
 TINY = (
     *("--data.train", "48", "--data.validation", "7", "--data.test", "7", "--data.held-out", "7"),
@@ -134,6 +135,35 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         # a key's bias has no gradient but rounding, which Adam scales up to steps of its own; the rest is rounding
         gap = (two[name] - value).abs()
         assert gap.max() < (1e-3 if name.endswith("in_proj.bias") else 1e-5), name
+
+
+@pytest.mark.parametrize("is_overwritten", [False, True])
+def test_stopped_before_the_first_step_says_that_nothing_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], is_overwritten: bool
+) -> None:
+    def build(*args: Any, **kwargs: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setattr("casim.train.Trainer", build)
+    more = ["--overwrite"] if is_overwritten else []
+    assert command([*arguments(tmp_path / "run"), *more]) == 130
+    assert capfd.readouterr().err == "error: interrupted; nothing was saved\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_ctrl_c_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def step(trainer: Trainer) -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    monkeypatch.setattr(Trainer, "train_step", step)
+    assert command(arguments(tmp_path / "run")) == 130
+    assert "interrupted; the last checkpoint is kept, continue with" in " ".join(capfd.readouterr().err.split())
+    assert record.load(tmp_path / "run").status == "interrupted"
 
 
 def test_resume_with_another_config_names_the_field(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:

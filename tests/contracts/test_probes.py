@@ -15,6 +15,7 @@ import torch
 
 import analysis
 from analysis import attention_parts, attention_probe
+from analysis.store import Store
 from casim import cli, record
 from casim.backbones.mdm_decoder import MdmDecoder
 from casim.backbones.mdm_encoder import MdmEncoder
@@ -146,6 +147,21 @@ def test_parts_that_are_done_are_not_made_again(
     assert not made
     attention_probe.run(replace(config, resamples=20))
     assert len(made) == 2
+
+
+def test_a_stopped_probe_says_that_it_goes_on(
+    runs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attention_parts.persistence, "measures", stop)
+    argv = [*runs, "--steps", "900", "--samples", "11", "--parts", "persistence", "--resamples", "20"]
+    assert cli.run(attention_probe.main, [*argv, "--out", str(tmp_path)]) == 130
+    assert f"interrupted; {cli.GOES_ON}" in " ".join(capsys.readouterr().err.split())
+    store = Store(tmp_path, {})
+    with pytest.raises(KeyboardInterrupt, match=cli.GOES_ON):
+        store.get("arrays", {}, stop)  # type: ignore[arg-type]
 
 
 def test_parts_give_their_entries(attention: Path) -> None:
