@@ -61,6 +61,8 @@ def take_inventory(folder: Path) -> Inventory:
         FileNotFoundError: no such folder, or no motions in it.
         ValueError: its record is broken.
     """
+    if not folder.exists():
+        raise FileNotFoundError(f"no data folder {folder}; `python -m casim.prepare joints` makes one")
     motions = sorted((folder / "new_joint_vecs").glob("*.npy"))
     if not motions:
         raise FileNotFoundError(f"{folder} is no folder of motions: no .npy files in {folder / 'new_joint_vecs'}")

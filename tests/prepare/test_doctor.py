@@ -243,6 +243,9 @@ def test_official_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_folders_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(COMMANDS, ["doctor", str(tmp_path)]) == 2
     assert "no folder of motions" in capsys.readouterr().err
+    assert cli.run(COMMANDS, ["doctor", str(tmp_path / "none")]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert told == f"error: no data folder {tmp_path / 'none'}; `python -m casim.prepare joints` makes one"
     folder = make(tmp_path)
     (folder / "record.json").write_text("{")
     assert cli.run(COMMANDS, ["doctor", str(folder), "--out", str(tmp_path / "record")]) == 2
