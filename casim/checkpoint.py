@@ -25,8 +25,12 @@ def runs() -> dict[str, Path]:
     return {p.parent.relative_to(root).as_posix(): p.parent for root in roots for p in sorted(root.rglob(CONFIG))}
 
 
-def find_run(name: str | Path) -> Path:
+def find_run(name: str | Path, *, is_scorer: bool = False) -> Path:
     """The folder of a run, given as a folder, as a name below `runs/`, or as the name of a bundled run.
+
+    Args:
+        name: of the run.
+        is_scorer: offer networks that score motions, not models of motion, where there is no such run.
 
     Raises:
         FileNotFoundError: the folder exists but holds no config, so it is no run.
@@ -39,7 +43,15 @@ def find_run(name: str | Path) -> Path:
         return known[str(name)]
     if folder.is_dir():
         raise FileNotFoundError(f"{folder} is no run: it has no {CONFIG}; name the folder that training wrote")
-    raise ValueError(closest("run", str(name), known) if known else f"no run at {name}, and none below runs/")
+    near = [other for other, path in known.items() if (b'"embedder"' in (path / CONFIG).read_bytes()) == is_scorer]
+    told = (
+        closest("embedder" if is_scorer else "run", str(name), near)
+        if near
+        else f"no run at {name} nor below runs/"
+    )
+    command = "evaluators.train KIND" if is_scorer else "casim.train RECIPE"
+    place = name if len(Path(name).parts) > 1 else Path("runs") / name
+    raise ValueError(f"{told}; train one: python -m {command} --out {place}")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:

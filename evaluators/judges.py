@@ -33,7 +33,7 @@ def find_judges(names: Sequence[str], dataset: str, spec: FeatureSpec) -> dict[s
     Raises:
         ValueError: unknown, two of one kind, or one that reads other features.
     """
-    folders = [Path(name) if Path(name).is_dir() else checkpoint.find_run(name) for name in names]
+    folders = [Path(name) if Path(name).is_dir() else checkpoint.find_run(name, is_scorer=True) for name in names]
     if dataset == "choreography":
         folders = [oracles.BUNDLED, *(folders or [checkpoint.BUNDLED / name for name in BUNDLED])]
     judges: dict[str, Judge] = {}

@@ -21,3 +21,20 @@ def test_pickled_files_are_named_as_such(tmp_path, data):
     (tmp_path / checkpoint.WEIGHTS).write_bytes(data)
     with pytest.raises(ValueError, match="is a pickled file"):
         checkpoint.load_tensors(tmp_path / checkpoint.WEIGHTS)
+
+
+def test_an_unknown_run_says_how_to_train_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint.save_config(tmp_path / "runs" / "walker", {"recipe": "x"})
+    checkpoint.save_config(tmp_path / "runs" / "judge", {"embedder": {}})
+    with pytest.raises(
+        ValueError, match=r"unknown run 'runs/mine'.* train one: python -m casim.train RECIPE"
+    ) as told:
+        checkpoint.find_run("runs/mine")
+    assert str(told.value).endswith("--out runs/mine")
+    assert "walker" in str(told.value)
+    assert not {"judge", "oracle", "tmr", "guo"} & set(str(told.value).replace(",", " ").replace(";", " ").split())
+    with pytest.raises(ValueError, match=r"Did you mean walker\?.* --out runs/walkr$"):
+        checkpoint.find_run("walkr")
+    with pytest.raises(ValueError, match=r"unknown embedder 'juge'\. Did you mean judge\?.*evaluators.train KIND"):
+        checkpoint.find_run("juge", is_scorer=True)
