@@ -347,17 +347,16 @@ def _progress(trainer: Trainer) -> Iterator[Any]:
         TextColumn(trainer.recipe.name),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[speed]:.1f} steps/s"),
+        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} steps/s"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(
-            "", total=trainer.settings.steps, completed=trainer.step, loss=float("nan"), speed=0.0
-        )
+        last = f"{trainer.log.rows[-1][1]:.4f}" if trainer.log.rows else "-"
+        task = progress.add_task("", total=trainer.settings.steps, completed=trainer.step, loss=last, speed="-")
 
         def tick(loss: float) -> None:
             speed = trainer.step / max(trainer.seconds, 1e-9)
-            progress.update(task, completed=trainer.step, loss=loss, speed=speed)
+            progress.update(task, completed=trainer.step, loss=f"{loss:.4f}", speed=f"{speed:.1f}")
 
         yield tick

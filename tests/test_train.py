@@ -152,6 +152,16 @@ def test_stopped_before_the_first_step_says_that_nothing_was_saved(
     assert not (tmp_path / "run").exists()
 
 
+def test_progress_has_a_dash_until_there_is_a_loss(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command([*arguments(shutil.copytree(whole, tmp_path / "done")), "--resume"]) == 0
+    assert re.search(r"7/7 loss \d\.\d+ ", capfd.readouterr().err)
+    monkeypatch.setattr(Trainer, "_loop", lambda trainer, tick: setattr(trainer, "is_stopping", True))
+    assert command(arguments(tmp_path / "run")) == 130
+    assert "0/7 loss -  - steps/s" in capfd.readouterr().err
+
+
 def test_a_second_ctrl_c_says_what_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
