@@ -1,6 +1,5 @@
 """`python -m casim.official SYSTEM FILE --out RUN`: the authors' checkpoints as runs, and back."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from inspect import cleandoc
@@ -204,4 +203,4 @@ COMMANDS = {name: _command(name, system) for name, system in SYSTEMS.items()} | 
 """The sub-commands by name."""
 
 if __name__ == "__main__":
-    sys.exit(cli.run(COMMANDS, sys.argv[1:]))
+    cli.main_exit(COMMANDS)

@@ -1,6 +1,8 @@
 """From the authors' file to a run, to motions, and back, for random checkpoints of every system."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,12 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     refused(["mdm", str(tmp_path / "none.pt")], tmp_path, capsys, "no checkpoint at")
     (tmp_path / "theirs" / "model.pt").write_bytes(b"short")
     refused(argv, tmp_path, capsys, "cannot be read as tensors alone")
+
+
+@pytest.mark.parametrize("package", ["casim.official", "casim.prepare", "evaluators.official"])
+def test_help_names_the_package(package: str) -> None:
+    done = subprocess.run([sys.executable, "-m", package, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: python -m {package} [-h]")
 
 
 def test_other_statistics_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
