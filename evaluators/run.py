@@ -87,6 +87,9 @@ def main(
     with Progress(transient=True) as progress:
         written = evaluate(found, judges, chosen, folder, device=place, progress=progress, with_items=items)
     show(written, chosen)
+    roots = (Path("runs").resolve(), Path("results").resolve())
+    is_found = any(folder.resolve().is_relative_to(root) for root in roots)
+    print(f"as a page: python -m reports.build{'' if is_found else f' {folder}'}")
     print(f"record: {folder / record.FILE}")
 
 

@@ -191,6 +191,15 @@ def test_runs_that_were_stopped_are_named(toys, tmp_path, capsys):
     assert "warning: stopped stopped at step 0 of 8" in capsys.readouterr().err
 
 
+def test_the_last_lines_name_the_report_and_the_record(toys, here, capsys):
+    argv = [str(toys[0]), "--protocol", "quick", "--samples", "7", "--splits", "test", "--out"]
+    for out, named in (("runs/x", ""), ("elsewhere", " elsewhere")):
+        assert cli.run(runs.main, [*argv, out]) == 0
+        *_, report, last = capsys.readouterr().out.splitlines()
+        assert report.endswith(f": python -m reports.build{named}")
+        assert last == f"record: {out}/record.json"
+
+
 def test_items(evaluated):
     items = pd.read_csv(evaluated / "items.csv")
     assert list(items.columns[:7]) == ["arm", "seed", "split", "item", "kind", "is_reversed", "text"]
