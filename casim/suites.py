@@ -126,7 +126,10 @@ def suite(function: Callable[[], tuple[Cell, ...]]) -> Callable[[], Suite]:
         cells = function()
         if len({cell.name for cell in cells}) < len(cells):
             raise ValueError(f"suite {function.__name__} has two cells of one name; give them labels")
-        return Suite(function.__name__, cleandoc(function.__doc__ or ""), cells)
+        about, rest, more = cleandoc(function.__doc__ or "").partition("\n")
+        if stages := {cell.first_stage for cell in cells} - {""}:
+            about += f" {len(stages)} of {len(cells)} cells are codecs, trained first."
+        return Suite(function.__name__, about + rest + more, cells)
 
     SUITES[function.__name__] = build
     return build
@@ -194,7 +197,7 @@ def _matrix(prefix: str, seeds: Sequence[int]) -> tuple[Cell, ...]:
 
 @suite
 def backbones() -> tuple[Cell, ...]:
-    """Every backbone with both injections, three training seeds each; behind the same codecs, trained first."""
+    """Every backbone with both injections, three training seeds each, behind the same codecs."""
     return _matrix("choreography", SEEDS)
 
 

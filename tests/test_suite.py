@@ -164,6 +164,8 @@ def test_suites_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert command(["--help"]) == 0
     shown = capfd.readouterr().out
     assert all(shown.count(f"  {name}  ") == 2 for name in SUITES)
+    assert shown.count("4 of 28 cells are codecs, trained first.") == 2
+    assert "of 24 cells" not in shown
 
 
 @pytest.mark.parametrize(
