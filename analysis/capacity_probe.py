@@ -35,7 +35,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 from analysis import capacity_grid, latent_readout
@@ -117,7 +116,7 @@ class Config:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Does the size of the motion representation cap what token-level text gains?"""
-    console, config = Console(), replace(config, device=str(devices.named(config.device)))
+    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
     folder = _folder(config)
     record.check_replaceable(folder, "probe")
     if not config.runs:

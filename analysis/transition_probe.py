@@ -36,7 +36,6 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 from analysis import transition_design as design
@@ -128,7 +127,7 @@ class Config:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Why do transitions in long motions get better or worse with the handshake?"""
-    console, config = Console(), replace(config, device=str(devices.named(config.device)))
+    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
     folder = _folder(config)
     record.check_replaceable(folder, "probe")
     with Progress(console=console, transient=True) as progress:
