@@ -213,7 +213,7 @@ def _player(arrays: Mapping[str, np.ndarray], i: int) -> Player:
         text,
         wide,
         narrow,
-        f"{kind}, {told}; attention from the real clip, noised.",
+        f"{kind}, {told}; attention of the first training on the real clip, noised.",
         _rows(i, what),
     )
     heads = get("heads")

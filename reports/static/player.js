@@ -33,7 +33,7 @@
 				return button;
 			});
 			this.map = make("canvas", { className: "map", role: "img" });
-			this.map.ariaLabel = "Words by frames: attention, a cursor at the frame shown; numbers below";
+			this.map.ariaLabel = "Words by frames: attention, cursor at this frame; numbers below";
 			this.map.addEventListener("click", (event) => {
 				const box = this.map.getBoundingClientRect();
 				this.pause(true);
@@ -76,7 +76,7 @@
 			for (const stage of this.stages) {
 				stage.track = stage.tracks.find((track) => track.seed === seed) ?? stage.tracks[0];
 				stage.name.textContent = stage.track.name;
-				stage.canvas.ariaLabel = `Skeleton: ${stage.track.name}; the film strip below stands still`;
+				stage.canvas.ariaLabel = `Skeleton: ${stage.track.name}; the strip below stands still`;
 				for (const track of stage.tracks) track.files.hidden = track !== stage.track;
 			}
 		}
@@ -115,7 +115,7 @@
 				head.disabled = !this.isOwn;
 				this.source.textContent = this.isOwn
 					? `training ${seed.value} on its own motion, noised; intervals unknown`
-					: "all trainings, on the real clip, noised; outlines: true intervals";
+					: `training ${this.data.seeds[0]} on the real clip, noised; outlines: true intervals`;
 			}
 			if (this.isOwn) {
 				const { values, shape } = this.data.arrays.heads, size = shape[3] * shape[4];
@@ -298,7 +298,7 @@
 	/** A field that finds captions by their words. */
 	function search() {
 		const list = make("ul", { className: "found" }), told = make("output");
-		const input = make("input", { type: "search", placeholder: "Search captions: left, jump …" });
+		const input = make("input", { type: "search", placeholder: "Search: left, jump …" });
 		input.ariaLabel = "Search captions with motions";
 		input.addEventListener("input", () => {
 			const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);

@@ -333,7 +333,7 @@ def test_the_records_come_back(plain, file, tmp_path):
 def test_an_address_names_a_head(plain, file):
     player = plain.locator(".player").nth(1)
     names = player.locator(".stages figcaption")
-    assert "outlines: true intervals" in (player.locator(".source").text_content() or "")
+    assert "training 5 on the real clip" in (player.locator(".source").text_content() or "")
     assert [name.rpartition(" ")[2] for name in names.all_text_contents()] == ["clip", "5", "5"]
     plain.evaluate("location.hash = '#probe=attention&prompt=2&seed=7&layer=1&head=1&frame=7'")
     until(lambda: player.locator(".clock").text_content() == "0.35 s")
