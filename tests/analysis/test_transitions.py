@@ -355,7 +355,6 @@ def test_runs_that_cannot_be_joined_are_refused(make: Callable[..., Path], tmp_p
         ({"sequences": -1}, "sequences must be at least 0"),
         ({"resamples": 0}, "resamples must be at least 1"),
         ({"at_blend": 7}, "none of the blends"),
-        ({"handshakes": (500,), "shortest": 91}, "no room for any"),
     ):
         with pytest.raises(ValueError, match=told):
             transition_probe.run(transition_probe.Config((run,), out=tmp_path / "out", **wrong))
