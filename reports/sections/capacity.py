@@ -69,7 +69,8 @@ def _verdict(results: Mapping[str, Measure], split: str) -> Verdict:
         effects=tuple(effects),
         gates=gates(results),
         change="A larger denoiser or longer training that lifts the sequences; latents that a codec fills better.",
-        scope="The built-in benchmark, small denoisers of equal size, latents of equal scale.",
+        scope="The built-in benchmark, small denoisers of equal size, latents of equal scale, one training of "
+        "every codec.",
     )
 
 

@@ -20,9 +20,9 @@ COMMAND = "python -m casim.suite transitions && python -m analysis.transition_pr
 ARMS = {"casim": "every token", "fixed": "one pooled vector"}
 KNOWN: Mapping[str, Word] = {"trade-off": "trade-off", "smoother": "smoother", "no smoother": "no smoother"}
 CLAIMS = {
-    "trade-off": "A handshake longer than the shortest makes seams smoother and costs meaning beside them.",
-    "smoother": "A handshake longer than the shortest makes seams smoother; a cost of meaning was excluded.",
-    "no smoother": "A handshake longer than the shortest makes seams rougher, not smoother.",
+    "trade-off": "Over all handshakes, longer ones make seams smoother and cost meaning beside them.",
+    "smoother": "Over all handshakes, longer ones make seams smoother; a cost of meaning was excluded.",
+    "no smoother": "Over all handshakes, longer ones make seams rougher, not smoother.",
     "undetermined": "Whether a longer handshake makes seams smoother, and at what cost, is not decided.",
 }
 SWEPT = {

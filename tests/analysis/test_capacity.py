@@ -174,6 +174,27 @@ def test_what_is_planted_in_latents_is_read_and_nothing_else(task: str, dataset:
     assert 0 < high - low < 0.1
 
 
+def test_what_is_learned_by_heart_is_told_from_what_is_read(dataset: Choreography) -> None:
+    """Latents that name the pair and nothing else: any answer is known for seen pairs, none for others."""
+    pairs = sorted({tuple(s.action for s in t.actions) for t in all_truths(dataset) if t.kind == "pair"})
+
+    class Pairs(PlantedCodec):
+        def encode(self, batch: MotionBatch, generator: torch.Generator | None = None) -> MotionBatch:
+            latents = torch.zeros(len(batch.motion), 2, len(pairs))
+            for row, truth in zip(latents, batch.alignment or (), strict=True):
+                if (own := tuple(s.action for s in truth.actions)) in pairs:
+                    row[0, pairs.index(own)] = 1
+            return replace(batch, motion=latents, mask=self.code_mask(batch.mask))
+
+    found = latent_readout.measures(Pairs(None), dataset, HOW)
+    for task in latent_readout.TASKS:
+        assert found[f"{task}/accuracy"].value > 0.8
+        assert found[f"{task}/control"].value > 0.8
+        assert found[f"{task}/unseen"].value == pytest.approx(0.5, abs=0.01)
+        gap = found[f"{task}/accuracy"].value - found[f"{task}/control"].value
+        assert found[f"{task}/selectivity"].value == pytest.approx(gap)
+
+
 def test_an_interval_is_that_of_balanced_accuracy() -> None:
     """Three of four answers are 1: a probe that always says 1 scores .5, certainly; a perfect one 1, not above."""
     truth = np.resize([1.0, 1.0, 1.0, -1.0], 80)
