@@ -40,9 +40,8 @@ class Options:
     device: Literal["auto", "cpu"] = "auto"
     """auto: the accelerator, if there is one."""
     threads: int = 0
-    """CPU threads; 0: as torch decides. One is fastest for the small models of the built-in benchmark, and several
-    processes on few cores slow each other down badly unless each takes one. Results are bit-identical for equal
-    numbers of threads."""
+    """CPU threads; 0: as torch decides. Small models gain little from several, and where other processes want the
+    cores too, one thread is many times faster. Results are bit-identical for equal numbers of threads."""
 
 
 def command(argv: Sequence[str] | None = None) -> int:
