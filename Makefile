@@ -63,7 +63,7 @@ demo: $(STAMP) $(if $(RETRAIN),retrain)  ## text to verdict on the bundled model
 	$(ONE_THREAD) $(BIN)/python -m casim.sample $(firstword $(CASIM_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_casim --gif
 	$(ONE_THREAD) $(BIN)/python -m casim.sample $(firstword $(FIXED_RUNS)) --text "$(PROMPT)" --out $(DEMO)/sample_fixed --gif
 	$(ONE_THREAD) $(BIN)/python -m evaluators.run $(CASIM_RUNS) $(FIXED_RUNS) --protocol quick --out $(DEMO)/evaluation
-	$(ONE_THREAD) $(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --pooled $(FIXED_RUNS) --quick --parts designs persistence --out $(DEMO)/attention
+	$(ONE_THREAD) $(BIN)/python -m analysis.attention_probe $(CASIM_RUNS) --pooled $(FIXED_RUNS) --quick --parts designs persistence --examples 1 --out $(DEMO)/attention
 	$(ONE_THREAD) $(BIN)/python -m reports.build --out $(REPORT)
 	@echo "report: $(abspath $(REPORT))"
 

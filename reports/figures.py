@@ -31,6 +31,8 @@ SERIES = ("c1", "c2", "c3", "c4", "c5", "c6", "c6")
 """Colours of styles 0, 1, ...; the last two are for the real row and for floors and nulls."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 REAL, FLOOR = 5, 6
+PLACES = {"d", "transform", "x", "y", "points"}
+"""Attributes that hold places."""
 WIDE, NARROW = 900, 340
 """Widths in CSS pixels."""
 
@@ -111,6 +113,7 @@ def clean(svg: str, name: str, label: str) -> Svg:
     used: set[str] = set()
     for element in root.iter():
         attributes = {_local(key): _reference(value, ids, used) for key, value in element.attrib.items()}
+        attributes |= {key: _short(attributes[key]) for key in PLACES & attributes.keys()}
         element.attrib.clear()
         element.attrib.update(attributes)
     for element in root.iter():
@@ -138,6 +141,11 @@ def _drop_empty(root: ElementTree.Element) -> None:
         for child in list(parent):
             if _local(child.tag) == "defs" and not len(child):
                 parent.remove(child)
+
+
+def _short(place: str) -> str:
+    """Places to a hundredth of a pixel."""
+    return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), place)
 
 
 def _local(name: str) -> str:

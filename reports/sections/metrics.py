@@ -46,7 +46,9 @@ def _evaluation(evaluation: Evaluation, number: int) -> list[Block]:
     name = f"scores{number}"
     blocks: list[Block] = [Prose(f"From {evaluation.stored.id}. {_protocol(evaluation)}")]
     if len(places_of(evaluation, name)) < len(evaluation.places):
-        blocks.append(Prose("Its retrieval scores are in the record, not here."))
+        blocks.append(
+            Prose("Its retrieval scores, and most scores of single trainings, are in the record, not here.")
+        )
     if (figure := _figure(evaluation, name)) is not None:
         blocks.append(figure)
     tables = _tables(evaluation, name)
@@ -239,7 +241,10 @@ def _seed_table(evaluation: Evaluation, name: str) -> Table | None:
     if len(seeds) < 2:
         return None
     places = [
-        place for place in places_of(evaluation, name) if place.group == "all" or place in (HEADLINE, REVERSED)
+        place
+        for place in places_of(evaluation, name)
+        if place in (HEADLINE, REVERSED)
+        or (place.group == "all" and (name == FIRST or place.metric in words.METRICS))
     ]
     rows = []
     for place in places:
