@@ -23,6 +23,7 @@ Record (`kind="probe"`, `name="transition_probe"`). CELL is concatenate, linear_
   handshake against the next shorter one and against concatenation among them.
 - `one prompt ARM/{exact_prompt|order_accuracy|action_recall}/N actions/Sx`: one caption, no joining, clips of S
   times the trained length; `one prompt ARM/reach/Sx`: where it stops (`analysis.transition_sequences`).
+- `ARM trainings`: how many training seeds the arm has.
 - `gate/NAME`, `verdict/{trade-off|smoother|no smoother|undetermined}`: `analysis.transition_results`.
 
 `seams.csv` has a row for every seam, `curves.npz` the mean jerk curve of every cell.

@@ -230,7 +230,7 @@ class Gate:
 def gates(results: Mapping[str, Measure], cells: Sequence[Cell], blend: int, arm: str = "casim") -> list[Gate]:
     """The conditions, for the double take at a blend; smoothness is that of the first measure that sees a seam.
 
-    The number of trainings is the `n` of the entry `ARM trainings`.
+    The entry `ARM trainings` holds the number of trainings.
     """
 
     def gate(name: str, key: str, rule: str, is_true: Callable[[float, float], bool]) -> Gate:
