@@ -87,7 +87,7 @@ from analysis.attention_study import Study
 from analysis.attention_tables import show
 from analysis.attention_verdict import real_verdict, verdict
 from analysis.statistics import Spans
-from casim import checkpoint, cli, devices, plugins, record
+from casim import checkpoint, cli, devices, plugins, record, terminal
 from casim.data.choreography import ChoreographyClips
 from casim.record import Measure
 from casim.text_to_motion import TextToMotion
@@ -169,7 +169,7 @@ def main(
     drawing: Annotated[Drawing, cli.FLAT] = NOTHING,
 ) -> None:
     """Measures whether attention follows the words in time, or draws the map of one prompt (--run, --prompt)."""
-    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
+    console, config = terminal.console(), replace(config, device=str(devices.named(config.device)))
     if drawing.prompt is not None or drawing.run is not None:
         draw(drawing, config.seed, config.out, config.device, console)
         return

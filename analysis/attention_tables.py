@@ -6,7 +6,7 @@ from rich.table import Table
 from analysis.attention_calibration import LIMIT
 from analysis.attention_results import NULLS
 from analysis.attention_weightings import WORDS
-from casim import cli
+from casim import terminal
 from casim.record import Measure, RunRecord
 
 
@@ -14,12 +14,12 @@ def show(written: RunRecord, console: Console) -> None:
     """Prints the main numbers and the verdict."""
     arm, results = written.config["arm"], written.results
     if f"{arm}/event_rho" in results:
-        cli.tabulate(_events(results, arm), console)
+        terminal.tabulate(_events(results, arm), console)
         _parts(results, console)
         _outcome(results, console)
         return
-    cli.tabulate(_auc(results, arm), console)
-    cli.tabulate(_boundary(results, arm, written.config["protocol"]["steps"]), console)
+    terminal.tabulate(_auc(results, arm), console)
+    terminal.tabulate(_boundary(results, arm, written.config["protocol"]["steps"]), console)
     masses = {name: results.get(f"{who}/{name}") for who, name in ((arm, "share"), (arm, "sink"))}
     uniform = results.get("null uniform/share")
     if uniform and masses["share"]:
@@ -60,8 +60,8 @@ def _parts(results: dict[str, Measure], console: Console) -> None:
         for name in WORDS:
             entries = (f"weighting/{name}{part}" for part in ("/auc", "/untrained", " less raw/auc"))
             table.add_row(name, *(_cell(results.get(entry)) for entry in entries))
-        cli.tabulate(table, console)
-        cli.tabulate(table, console)
+        terminal.tabulate(table, console)
+        terminal.tabulate(table, console)
     if "cause/unchanged/target" in results:
         table = Table(
             "intervention while sampling", "drop of target", "drop of other", "specificity", "corrected p"
@@ -70,18 +70,18 @@ def _parts(results: dict[str, Measure], console: Console) -> None:
             if name != "unchanged":
                 cells = (results.get(f"cause/{name}/{part}") for part in ("target", "other", "specificity"))
                 table.add_row(name, *map(_cell, cells), _value(results.get(f"cause/{name}/p")))
-        cli.tabulate(table, console)
+        terminal.tabulate(table, console)
     names = [key.split("/")[1] for key in results if key.startswith("persistence/") and key.endswith("/icc")]
     if names:
         table = Table("persistence over", "ICC", "JSD (bits)", "top-3 overlap")
         for name in (*names, "null prompt swap"):
             table.add_row(name, *(_cell(results.get(f"persistence/{name}/{p}")) for p in ("icc", "jsd", "top3")))
-        cli.tabulate(table, console)
+        terminal.tabulate(table, console)
     if rates := {key.partition("/")[2]: m for key, m in results.items() if key.startswith("calibration/")}:
         table = Table("statistic", "false-positive rate", "reportable by itself")
         for name, measure in rates.items():
             table.add_row(name, _cell(measure), "yes" if measure.value <= LIMIT else "[red]no[/]")
-        cli.tabulate(table, console)
+        terminal.tabulate(table, console)
 
 
 def _events(results: dict[str, Measure], arm: str) -> Table:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from analysis.capacity_results import CODEC, HEADLINE, MAIN
 from analysis.latent_readout import ACTIONS, TASKS
-from casim import cli
+from casim import terminal
 from casim.record import Measure, RunRecord
 
 
@@ -17,8 +17,8 @@ def show(written: RunRecord, console: Console) -> None:
     """Prints the tables and the verdict."""
     console.print(written.config["protocol"]["text"], highlight=False, markup=False)
     for split in written.config["protocol"]["splits"]:
-        cli.tabulate(_curve(written, split), console)
-    cli.tabulate(_held(written), console)
+        terminal.tabulate(_curve(written, split), console)
+    terminal.tabulate(_held(written), console)
     for key, measure in written.results.items():
         if key.startswith("gate/"):
             state = "passed" if measure.value else "failed"

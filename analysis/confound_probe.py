@@ -36,7 +36,7 @@ from rich.progress import Progress
 from analysis.confound_design import Design, check_clean
 from analysis.confound_results import METRIC, measures
 from analysis.confound_tables import show
-from casim import checkpoint, cli, devices, plugins, record
+from casim import checkpoint, cli, devices, plugins, record, terminal
 from casim.recipes import FACTORS, WINDOWS, Factors
 from casim.setups import Setup
 from casim.text_to_motion import TextToMotion
@@ -96,7 +96,7 @@ class Config:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Takes the gain of CASIM's released configuration apart: tokens, window, mask, norm."""
-    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
+    console, config = terminal.console(), replace(config, device=str(devices.named(config.device)))
     with Progress(console=console, transient=True) as progress:
         written = run(config, progress)
     show(written, console)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from analysis.confound_design import NAMES
 from analysis.confound_results import GROUPS, METRIC
-from casim import cli
+from casim import terminal
 from casim.record import Measure, RunRecord
 
 MEANT = {
@@ -27,12 +27,14 @@ def show(written: RunRecord, console: Console) -> None:
     splits = list(written.config["protocol"]["splits"])
     for split in splits:
         cells = {cell: cell for cell in written.config["cells"]}
-        cli.tabulate(_table(results, split, f"{split}: exact prompt, every cell", cells), console)
+        terminal.tabulate(_table(results, split, f"{split}: exact prompt, every cell", cells), console)
         effects = {f"{name}: {MEANT[name]}": f"effect {name}" for name in NAMES} | {"all four at once": "gain"}
         if f"gain/{METRIC}/{split}/all" in results:
-            cli.tabulate(_table(results, split, f"{split}: main effects on exact prompt", effects), console)
+            terminal.tabulate(_table(results, split, f"{split}: main effects on exact prompt", effects), console)
             names = {k.split("/")[0] for k in results if k.startswith("interaction ")}
-            cli.tabulate(_table(results, split, f"{split}: interactions", {n: n for n in sorted(names)}), console)
+            terminal.tabulate(
+                _table(results, split, f"{split}: interactions", {n: n for n in sorted(names)}), console
+            )
             console.print(sentence(results, split), highlight=False, markup=False)
     if missing := written.config["missing"]:
         console.print(f"no effects: the design lacks {', '.join(missing)}", highlight=False, soft_wrap=True)

@@ -44,7 +44,7 @@ from analysis.encoder_verdicts import corrected, show, side_accuracy, verdicts
 from analysis.linear_readout import Task, planted, probe
 from analysis.minimal_pairs import Pair
 from analysis.similarity import corrections, cosine, sign_flip_p
-from casim import checkpoint, cli, plugins, record
+from casim import checkpoint, cli, plugins, record, terminal
 from casim.record import Measure
 from casim.types import TextEncoder
 from evaluators.intervals import Estimate, Resampling, mean_interval
@@ -106,7 +106,7 @@ class Found:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Compares text encoders on minimal pairs of captions, by similarity and by linear probes."""
-    console = cli.console()
+    console = terminal.console()
     with Progress(console=console, transient=True) as progress:
         written = run(config, progress)
     show(written, console)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import false_discovery_control
 
-from casim import cli, record
+from casim import record, terminal
 from casim.record import Measure
 
 LEAST = 0.75
@@ -107,7 +107,7 @@ def show(written: record.RunRecord, console: Console) -> None:
             cells = [results.get(f"{where}/{other}/raw") for other in OTHERS]
             cells += [results.get(f"{where}/{name}") for name in ("closer/standardised", "probe", "control")]
             table.add_row(where, *("-" if m is None else f"{m.value:.2f}" for m in cells))
-    cli.tabulate(table, console)
+    terminal.tabulate(table, console)
     for name, why in written.config["missing"].items():
         console.print(f"not at hand: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
     for key, measure in results.items():

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from analysis import transition_sequences as sequences
 from analysis.transition_results import ANYWHERE, ARMS, CHANGE, INSIDE
-from casim import cli
+from casim import terminal
 from casim.record import Measure, RunRecord
 
 COLUMNS = {
@@ -33,9 +33,9 @@ def show(written: RunRecord, console: Console) -> None:
     console.print(LEGEND, highlight=False, markup=False)
     for arm in ARMS:
         if any(key.startswith(f"{arm} ") for key in written.results):
-            cli.tabulate(_sweep(written, arm), console)
+            terminal.tabulate(_sweep(written, arm), console)
     if any(key.startswith("one prompt ") for key in written.results):
-        cli.tabulate(_one_prompt(written), console)
+        terminal.tabulate(_one_prompt(written), console)
     for name, why in written.config["left_out"].items():
         console.print(f"left out: {name} ({why})", highlight=False, markup=False)
     for key, measure in written.results.items():

@@ -1,6 +1,5 @@
 """Command line: turns a typed function into a command; a user's mistake is one line and exit code 2."""
 
-import copy
 import errno
 import math
 import os
@@ -10,23 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 ECHO = 1.0
 """Seconds in which a second SIGTERM counts as the first: `timeout` sends one to the command, one to its group."""
 GOES_ON = "the same command goes on where it stopped"
 """What an interrupted command says where what it finished is kept (`if_stopped`)."""
-WIDE = 160
-"""Least width of tables where no terminal shows them."""
 
 FLAT = tyro.conf.arg(name="")
 """Marks a dataclass parameter whose fields are flags without the parameter's name: `Annotated[Options, FLAT]`."""
@@ -42,45 +35,6 @@ HIDDEN, FIXED = tyro.conf.Suppress, tyro.conf.Fixed
 """Both together mark a dataclass field that no flag sets: `Annotated[Field, HIDDEN, FIXED]`."""
 APPEND = tyro.conf.UseAppendAction
 """Marks a tuple field whose flag may be given several times: `Annotated[tuple[str, ...], APPEND]`."""
-
-
-def console() -> Console:
-    """Standard output, for tables: a file or a pipe has room for all columns, whatever the terminal's width."""
-    found = Console()
-    return found if found.is_terminal else Console(width=max(found.width, WIDE))
-
-
-def tabulate(table: Table, where: Console) -> None:
-    """Prints a table; where it is too wide, in parts that repeat the first column, so that no cell is cut."""
-    wide = where.options.update(width=sys.maxsize)
-    if where.measure(table, options=wide).maximum <= where.width:
-        where.print(table)
-        return
-    for column in table.columns:  # headings break at spaces, cells do not
-        column.width, column.no_wrap, column.overflow = _need(column), False, "fold"
-    first, *rest = table.columns
-    while rest:
-        parts = [_with_columns(table, [first, *rest[:count]]) for count in range(1, len(rest) + 1)]
-        fitting = [part for part in parts if where.measure(part, options=wide).maximum <= where.width]
-        part = (fitting or parts[:1])[-1]
-        where.print(part)
-        rest = rest[len(part.columns) - 1 :]
-
-
-def _need(column: Column) -> int:
-    """Characters of the longest line of a column's cells, or of the longest word of its heading."""
-    cells = [str(_text(cell)).splitlines() for cell in column.cells]
-    return max(map(cell_len, [*str(_text(column.header)).split(), *(line for lines in cells for line in lines)]))
-
-
-def _text(cell: Any) -> Text:
-    return Text.from_markup(cell) if isinstance(cell, str) else cell
-
-
-def _with_columns(table: Table, columns: Sequence[Column]) -> Table:
-    part = copy.copy(table)
-    part.columns = [replace(column, _index=index) for index, column in enumerate(columns)]
-    return part
 
 
 Main = Callable[..., Any] | Mapping[str, Callable[..., Any]]

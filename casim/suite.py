@@ -31,7 +31,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from casim import cli
+from casim import cli, terminal
 from casim.crew import Job, Process, Slurm, Start, cluster, locked
 from casim.suites import SUITES, Cell, Suite, named
 from casim.trainer import LOG
@@ -87,7 +87,7 @@ def run(suite: Suite, options: Options) -> int:
     Raises:
         ValueError: no cell fits `only`, a folder holds another run, or another command is at work in it.
     """
-    out, cells, console = options.out or Path("runs") / suite.name, _chosen(suite, options), cli.console()
+    out, cells, console = options.out or Path("runs") / suite.name, _chosen(suite, options), terminal.console()
     left = _left(cells, out)  # another config in any folder is found before anything starts
     failed, is_stopped = {}, False
     if left and not options.list:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from casim import cli, record
+from casim import cli, record, terminal
 from casim.record import RunRecord
 from evaluators import generation, scores, set_scores, variance
 from evaluators.damage import DAMAGES, Layout, damaged
@@ -185,7 +185,7 @@ def show(found: Sequence[Change], console: Console | None = None) -> None:
     for metric, row in rows.items():
         first = next(iter(row.values()))
         table.add_row(metric, f"{first.before.value:.3g}", *(_cell(row.get(damage)) for damage in DAMAGES))
-    cli.tabulate(table, console or cli.console())
+    terminal.tabulate(table, console or terminal.console())
 
 
 def _cell(change: Change | None) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from casim import cli
+from casim import terminal
 from casim.record import Measure, RunRecord
 from evaluators.protocol import Protocol
 from evaluators.scores import GROUPS
@@ -23,7 +23,7 @@ def show(record: RunRecord, protocol: Protocol, console: Console | None = None) 
 
     Differences of arms are shown where there are two arms; all of them are in the record.
     """
-    console = console or cli.console()
+    console = console or terminal.console()
     console.print(protocol.in_words(), highlight=False, markup=False)
     metrics = list(dict.fromkeys(key.split("/")[1] for key in record.results))
     for split in protocol.splits or ():
@@ -36,7 +36,7 @@ def show(record: RunRecord, protocol: Protocol, console: Console | None = None) 
         )
         for table in tables:
             if table.row_count:
-                cli.tabulate(table, console)
+                terminal.tabulate(table, console)
     for note in record.config.get("left_out", []):
         console.print(f"left out: {note}", highlight=False, markup=False)
     for name, caveat in record.config.get("caveats", {}).items():
