@@ -15,7 +15,7 @@ from analysis import attention_inference as inference
 from analysis import attention_persistence as persistence
 from analysis import attention_weightings as weightings
 from analysis.attention_study import Study
-from casim import cli, record
+from casim import checkpoint, cli, record
 from casim.record import Measure
 from evaluators.embed import oracle
 
@@ -74,6 +74,7 @@ def measures(
         made = (lambda: calibration.measures(study, simulations)), calibration.captures(study, simulations)
         wanted["calibration"] = made
     found: dict[str, Measure] = {}
+    key = {**key, "oracle": record.sha256(oracle.BUNDLED / checkpoint.WEIGHTS)}
     for name, (make, ticks) in wanted.items():
         digest = hashlib.sha256(json.dumps({**key, "part": name}, sort_keys=True, default=str).encode()).hexdigest()
         file = folder / FOLDER / f"{name}_{digest[:16]}.json"

@@ -42,7 +42,7 @@ from analysis.capacity_grid import ARMS, Member, budget, parameters
 from analysis.capacity_results import CODEC, METRICS, SPACES, frechet, measures, verdict
 from analysis.capacity_tables import show
 from analysis.store import Store
-from casim import checkpoint, cli, devices, record, suite
+from casim import checkpoint, cli, devices, record, suite, terminal
 from casim.recipes import REPRESENTATIONS
 from casim.record import Measure
 from casim.suites import named
@@ -51,13 +51,11 @@ from casim.types import MotionDataset
 from evaluators import generation, scores
 from evaluators.arms import settled
 from evaluators.generation import Asked, Observer
-from evaluators.judges import Judge, find_judges
+from evaluators.judges import Judge, of_probes
 from evaluators.protocol import PRESETS, EvalBatch, Protocol, Space
 
 NAME = "capacity_probe"
 SCORES = "scores.csv"
-JUDGES = ("oracle", "tmr")
-"""Networks that look at the motions."""
 MADE = 1
 """Version of what is kept of a motion; raised when that changes, so that it is made again."""
 BRIEFLY = "config, protocol"
@@ -116,7 +114,7 @@ class Config:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Does the size of the motion representation cap what token-level text gains?"""
-    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
+    console, config = terminal.console(), replace(config, device=str(devices.named(config.device)))
     folder = _folder(config)
     record.check_replaceable(folder, "probe")
     if not config.runs:
@@ -161,12 +159,12 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
     if next(iter(clips.values())).batch([0]).alignment is None:
         raise ValueError(f"{found[0].run.dataset} does not know which action happens when; take choreography")
     protocol = settled(config.protocol(min(map(len, clips.values()))), [member.run for member in found])
-    judges = {name: j for name, j in find_judges((), "choreography", dataset.spec).items() if name in JUDGES}
+    judges = of_probes(dataset.spec)
     written = _begin(found, judges, protocol, config.device)
     with record.opened(written, folder):
         asked = [batch for split in clips for batch in generation.asked(split, clips[split], protocol)]
         stated = {"protocol": protocol.in_words(), "data": found[0].run.config["data"], "made": MADE}
-        store = Store(folder, stated | {"judges": {name: record.sha256(path) for name, path in _weights(judges)}})
+        store = Store(folder, stated | {"judges": {name: judge.sha256() for name, judge in judges.items()}})
         jobs = _jobs(found, models)
         rows, spaces = _scored(jobs, asked, protocol, _observer(dataset, judges), store, progress)
         results = measures(rows, protocol.resampling, BRIEFLY) | frechet(spaces, BRIEFLY)
@@ -192,10 +190,6 @@ class Job:
 
 def _observer(dataset: MotionDataset, judges: Mapping[str, Judge]) -> Observer:
     return Observer(dataset, {name: judge.embedder for name, judge in judges.items()})
-
-
-def _weights(judges: Mapping[str, Judge]) -> list[tuple[str, Path]]:
-    return [(name, judge.folder / checkpoint.WEIGHTS) for name, judge in judges.items()]
 
 
 Rows = tuple[pd.DataFrame, dict[tuple[str, str, int], list[Mapping[str, Space]]]]

@@ -47,14 +47,14 @@ from analysis.transition_design import Cell
 from analysis.transition_results import ANYWHERE, CHANGE, INSIDE, PLAIN, Reference, measures, scores_of, verdict
 from analysis.transition_seams import Eye, Seams
 from analysis.transition_tables import show
-from casim import checkpoint, cli, devices, long_form, record
+from casim import checkpoint, cli, devices, long_form, record, terminal
 from casim.data.choreography import Choreography
 from casim.text_to_motion import TextToMotion
 from casim.types import Clips, MotionBatch
 from evaluators.arms import Run, check_finished, expanded, find_runs
 from evaluators.embed import oracle as oracles
 from evaluators.intervals import Resampling
-from evaluators.judges import Judge, find_judges
+from evaluators.judges import Judge, of_probes
 
 NAME = "transition_probe"
 SEAMS, CURVES = "seams.csv", "curves.npz"
@@ -62,8 +62,6 @@ BRIEFLY = "config, protocol"
 """Where the protocol stands in words, once."""
 FEWEST = 8
 """Segments, and windows of real clips, at least."""
-JUDGES = ("oracle", "tmr")
-"""Networks that look at the motions."""
 MADE = 2
 """Version of what is kept of a motion; raised when that changes, so that it is made again."""
 REFERENCE = 600
@@ -128,7 +126,7 @@ class Config:
 
 def main(config: Annotated[Config, cli.FLAT] = Config()) -> None:
     """Why do transitions in long motions get better or worse with the handshake?"""
-    console, config = cli.console(), replace(config, device=str(devices.named(config.device)))
+    console, config = terminal.console(), replace(config, device=str(devices.named(config.device)))
     folder = _folder(config)
     record.check_replaceable(folder, "probe")
     with Progress(console=console, transient=True) as progress:
@@ -166,7 +164,7 @@ def run(config: Config, progress: Progress | None = None) -> record.RunRecord:
             f"a window around a seam has {design.WINDOW} frames, the shortest segment {shortest}: take runs that "
             "were trained on longer clips, such as transition_casim"
         )
-    judges = {name: j for name, j in find_judges((), "choreography", dataset.spec).items() if name in JUDGES}
+    judges = of_probes(dataset.spec)
     embedders = {name: judge.embedder for name, judge in judges.items() if name == "tmr"}
     eye = Eye(dataset, oracles.bundled(), embedders)
     words = _in_words(settled, batches, shortest)
@@ -374,7 +372,7 @@ def _key(
     config: Config, subjects: Sequence[Subject], judges: Mapping[str, Judge], cells: Sequence[Cell]
 ) -> dict[str, object]:
     """What every part depends on, beside its own run."""
-    eyes = {name: record.sha256(judge.folder / checkpoint.WEIGHTS) for name, judge in judges.items()}
+    eyes = {name: judge.sha256() for name, judge in judges.items()}
     stated = {"seed": config.seed, "cells": [cell.name for cell in cells], "data": subjects[0].run.config["data"]}
     return {**stated, "judges": eyes, "made": MADE}
 

@@ -11,10 +11,13 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
+from casim import record
 from casim.plugins import closest
 from casim.record import write_atomic
 
 WEIGHTS = "model.safetensors"
+STATE = "training.safetensors"
+"""All that training needs to go on."""
 CONFIG = "config.json"
 BUNDLED = Path(__file__).parent / "assets"
 
@@ -125,3 +128,17 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
         ]
         raise ValueError(f"{source} does not fit the model of its config: it {'; it '.join(parts)}")
     module.load_state_dict(dict(tensors))
+
+
+def unfinished(folder: Path) -> str:
+    """How far the training of a run came, in words, if it did not come to its end; empty if it did.
+
+    Runs without a record of their training (converted checkpoints) count as finished.
+    """
+    entry = record.load(folder) if (folder / record.FILE).exists() else None
+    if entry is None or entry.kind != "train" or entry.status == "done":
+        return ""
+    told = "has come to" if entry.status == "running" else "stopped at"
+    steps = int(load_tensors(folder / STATE)["step"]) if (folder / STATE).exists() else 0
+    total = entry.config.get("training", {}).get("steps", "?")
+    return f"{folder.name} {told} step {steps} of {total}: its numbers are not those of its recipe"

@@ -25,7 +25,6 @@ from casim.long_form import Joining
 from casim.skeleton import SKELETONS
 from casim.text_to_motion import TextToMotion
 from casim.timeline import Layout, Segment
-from casim.trainer import unfinished
 
 SAMPLES = "samples.npz"
 BATCH = 64
@@ -125,7 +124,7 @@ def sample(run: str | Path, options: Options, console: Console | None = None) ->
         raise ValueError("--steps and --sampler belong to denoising; this run writes codes one after another")
     model.encode(texts)  # too long a prompt is found before anything is written
     console = console or Console(quiet=True)
-    if told := unfinished(folder):
+    if told := checkpoint.unfinished(folder):
         warn(told)
     if unseen := ", ".join(model.unseen_words(texts)):
         message = f"warning: {folder.name} never read these words, they mean nothing to it: {unseen}"

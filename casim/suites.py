@@ -9,12 +9,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from casim import plugins, record
-from casim.checkpoint import WEIGHTS
+from casim.checkpoint import STATE, WEIGHTS
 from casim.motion_codec import with_first_stage
 from casim.recipes import BACKBONES, FACTORS, FIRST_STAGES, HALF, REPRESENTATIONS, SMALL, Factors, Recipe
 from casim.setups import Setup
 from casim.train import differences, parse
-from casim.trainer import STATE
 
 Standing = Literal["absent", "broken off", "done"]
 """absent: nothing to continue; broken off: a checkpoint to resume from; done: finished with this very config."""

@@ -13,10 +13,11 @@ import tyro
 from rich.console import Console
 
 from casim import checkpoint, cli, record
+from casim.checkpoint import STATE
 from casim.motion_codec import with_first_stage
 from casim.recipes import CONFOUNDS, FACTORS, RECIPES, Recipe, Training, named
 from casim.setups import Setup
-from casim.trainer import STATE, Trainer
+from casim.trainer import Trainer
 
 SWAPS = (
     "--data, --text, --injection, --backbone or --codec NAME puts another plugin in the place of the recipe's own."

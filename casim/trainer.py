@@ -25,6 +25,7 @@ from rich.progress import (
 from torch import Tensor
 
 from casim import checkpoint, plugins, record
+from casim.checkpoint import STATE
 from casim.data._order import batch_items
 from casim.motion_codec import MotionCodec
 from casim.recipes import Recipe
@@ -32,7 +33,6 @@ from casim.setups import CodecSetup, Setup
 from casim.text_to_motion import TextToMotion
 from casim.types import MotionBatch, MotionDataset
 
-STATE = "training.safetensors"
 LOG = "log.csv"
 LOG_EVERY = 20
 NOISE, CLIPS, DROPPED, LAYERS = range(4)
@@ -299,20 +299,6 @@ class Trainer:
         message = f"stopped at step {self.step} and saved; continue with the same command and --resume"
         Console().print(message, soft_wrap=True)
         return 130
-
-
-def unfinished(folder: Path) -> str:
-    """How far the training of a run came, in words, if it did not come to its end; empty if it did.
-
-    Runs without a record of their training (converted checkpoints) count as finished.
-    """
-    entry = record.load(folder) if (folder / record.FILE).exists() else None
-    if entry is None or entry.kind != "train" or entry.status == "done":
-        return ""
-    told = "has come to" if entry.status == "running" else "stopped at"
-    steps = int(checkpoint.load_tensors(folder / STATE)["step"]) if (folder / STATE).exists() else 0
-    total = entry.config.get("training", {}).get("steps", "?")
-    return f"{folder.name} {told} step {steps} of {total}: its numbers are not those of its recipe"
 
 
 def _fresh(setup: Setup | CodecSetup, dataset: MotionDataset) -> TextToMotion | MotionCodec:

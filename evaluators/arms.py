@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from casim import checkpoint, cli, plugins, record
-from casim.trainer import unfinished
 from casim.types import MotionDataset
 from evaluators.protocol import Protocol
 
@@ -87,7 +86,7 @@ def check_finished(run: Run) -> None:
 def warn_unfinished(folders: Iterable[Path]) -> None:
     """Says on standard error which of these runs are not what their recipes give."""
     for folder in folders:
-        if told := unfinished(folder):
+        if told := checkpoint.unfinished(folder):
             cli.warn(told)
 
 

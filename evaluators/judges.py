@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from casim import checkpoint
+from casim import checkpoint, record
 from casim.features import FeatureSpec
 from evaluators import embedder as embedders
 from evaluators.embed import oracle as oracles
@@ -20,6 +20,16 @@ class Judge:
 
     folder: Path
     embedder: Embedder
+
+    def sha256(self) -> str:
+        """Hash of its weights."""
+        return record.sha256(self.folder / checkpoint.WEIGHTS)
+
+
+def of_probes(spec: FeatureSpec) -> dict[str, Judge]:
+    """The bundled networks that the probes on choreography look through: the recogniser of actions, and a TMR."""
+    found = find_judges((), "choreography", spec)
+    return {name: found[name] for name in ("oracle", "tmr")}
 
 
 def find_judges(names: Sequence[str], dataset: str, spec: FeatureSpec) -> dict[str, Judge]:

@@ -21,8 +21,8 @@ def compare(a: Sequence[Stored], b: Sequence[Stored], roots: tuple[Path, Path]) 
 
     Args:
         a, b: the records.
-        roots: the folders (or files) that they lie in. Records pair by their place below it; where either holds a
-            single record, these two pair whatever they are called.
+        roots: the folders (or files) that they lie in. Records pair by their place below it; two single
+            records pair whatever they are called.
 
     Raises:
         ValueError: no record lies at the same place in both.

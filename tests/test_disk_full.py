@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from casim import checkpoint, record
-from casim.trainer import STATE
+from casim.checkpoint import STATE
 
 IN_SMALL_DISK = """
 mount -t tmpfs -o size=$1 small "$2" || exit 77

@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from casim import checkpoint, cli, record, train
+from casim.checkpoint import STATE
 from casim.crew import Slurm, cluster, locked
 from casim.recipes import HALF, RECIPES
 from casim.suite import Board, Crew, Options, command, run
 from casim.suites import SUITES, Cell, Suite, named, suite
-from casim.trainer import LOG, STATE
+from casim.trainer import LOG
 
 TINY = {
     **{f"data.{split}": 7 for split in ("validation", "test", "held_out")},

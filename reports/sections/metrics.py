@@ -45,10 +45,8 @@ def section(records: Sequence[Stored]) -> Section | None:
 def _evaluation(evaluation: Evaluation, number: int) -> list[Block]:
     name = f"scores{number}"
     blocks: list[Block] = [Prose(f"From {evaluation.stored.id}. {_protocol(evaluation)}")]
-    if len(places_of(evaluation, name)) < len(evaluation.places):
-        blocks.append(
-            Prose("Its retrieval scores, and most scores of single trainings, are in the record, not here.")
-        )
+    if name != FIRST:
+        blocks.append(Prose("Retrieval scores, and most scores of single trainings, are in its record, not here."))
     if (figure := _figure(evaluation, name)) is not None:
         blocks.append(figure)
     tables = _tables(evaluation, name)

@@ -26,6 +26,7 @@ from casim.text.hashed import Hashed
 from casim.text_to_motion import TextToMotion
 from casim.types import Alignment, Codec, MotionBatch
 from evaluators.intervals import Resampling
+from evaluators.judges import Judge
 from evaluators.protocol import Space
 
 HOW = Resampling(resamples=200)
@@ -361,7 +362,7 @@ def test_scores_are_of_the_networks_that_looked(
     )
     assert capacity_probe.run(config).results == results
     assert not made
-    monkeypatch.setattr(capacity_probe, "_weights", lambda judges: [("oracle", Path(runs[0]) / "config.json")])
+    monkeypatch.setattr(Judge, "sha256", lambda judge: "another")
     capacity_probe.run(config)
     assert made
     with pytest.raises(ValueError, match="one split at least"):

@@ -39,6 +39,7 @@ from casim.types import MotionBatch
 from evaluators.actions import is_exact
 from evaluators.embed import oracle
 from evaluators.intervals import Resampling
+from evaluators.judges import Judge
 
 HOW = Resampling(resamples=200)
 DATA = Choreography.Config(train=97, validation=5, test=61, held_out=7, min_frames=91, max_frames=109)
@@ -335,7 +336,7 @@ def test_the_probe_on_toy_runs_goes_on_where_it_was_stopped(
     assert again.results == written.results
     with pytest.raises(AssertionError, match="made again"):  # parts hold the cells they were made for
         transition_probe.run(replace(config, handshakes=(0, 10, 20)))
-    monkeypatch.setattr(transition_probe.record, "sha256", lambda path: "another")
+    monkeypatch.setattr(Judge, "sha256", lambda judge: "another")
     with pytest.raises(AssertionError, match="made again"):  # and the networks that looked
         transition_probe.run(config)
 
